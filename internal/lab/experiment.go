@@ -1,0 +1,94 @@
+package lab
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// Experiment is what one YAML file asks for: a server, the load on it, what decides and what is watched.
+// It is pure input: nothing in it changes after it was read.
+type Experiment struct {
+	Name      string    `json:"name,omitempty"`
+	Server    Server    `json:"server"`
+	Phases    []Phase   `json:"load"`
+	Primary   string    `json:"primary,omitempty"` // a metric name of the catalogue (docs/metrics.md); empty: by the kind of load
+	Margin    float64   `json:"margin,omitempty"`  // relative difference that does not matter, 0.03 = 3 %
+	Telemetry Telemetry `json:"telemetry"`
+	SLO       []SLO     `json:"slo,omitempty"`
+}
+
+// Server says which vLLM server to run and how, or which running one to use.
+//
+// Model, BaseURL: with BaseURL the server already runs and none of the keys that shape a process apply.
+// Nil means "not set": the flag is then not passed and the installed vllm's own default holds.
+type Server struct {
+	Model   string `json:"model,omitempty"`
+	BaseURL string `json:"base_url,omitempty"`
+
+	// Where vllm is: at most one of these; none means `vllm` on PATH.
+	Executable string     `json:"executable,omitempty"` // path of the vllm command
+	Venv       string     `json:"venv,omitempty"`       // folder of a virtual environment that has vllm
+	Python     string     `json:"python,omitempty"`     // interpreter that can import vllm
+	Simulator  *Simulator `json:"simulator,omitempty"`  // lab's own simulated server instead of vllm
+
+	// What people tune. Each is checked for its unit and rendered as the flag that the installed version has.
+	SwapSpace            *Bytes         `json:"swap_space,omitempty"` // CPU swap per GPU; the V0 engine only
+	GPUMemoryUtilization *float64       `json:"gpu_memory_utilization,omitempty"`
+	KVCacheMemory        *Bytes         `json:"kv_cache_memory,omitempty"`
+	MaxModelLen          *int           `json:"max_model_len,omitempty"`          // tokens
+	MaxNumSeqs           *int           `json:"max_num_seqs,omitempty"`           // sequences
+	MaxNumBatchedTokens  *int           `json:"max_num_batched_tokens,omitempty"` // tokens a step
+	TensorParallelSize   *int           `json:"tensor_parallel_size,omitempty"`   // GPUs
+	Speculative          map[string]any `json:"speculative,omitempty"`            // vLLM's --speculative-config
+	PrefixCaching        *bool          `json:"prefix_caching,omitempty"`
+	ChunkedPrefill       *bool          `json:"chunked_prefill,omitempty"`
+	Dtype                string         `json:"dtype,omitempty"`
+	Eager                *bool          `json:"eager,omitempty"`
+
+	Args map[string]any    `json:"args,omitempty"` // any other vllm flag by its own name: scalar, bool, list or mapping (JSON)
+	Env  map[string]string `json:"env,omitempty"`
+	GPUs []string          `json:"gpus,omitempty"` // indices or UUIDs, as CUDA_VISIBLE_DEVICES takes them
+
+	APIKeyEnv    string   `json:"api_key_env,omitempty"` // name of the variable that holds the key; the key itself is never stored
+	StartTimeout Duration `json:"start_timeout,omitempty"`
+	HangTimeout  Duration `json:"hang_timeout,omitempty"` // no token for this long while requests are in flight: hung
+	StopTimeout  Duration `json:"stop_timeout,omitempty"`
+}
+
+// Simulator asks for lab's own simulated server (lab sim). Flags are flags of `lab sim` beyond vLLM's own, by name
+// without dashes, for example {"step-time": "8ms", "fail": "crash-after=3s"}.
+type Simulator struct {
+	As    string            `json:"as,omitempty"` // the vLLM version whose help, errors and metric names it answers with
+	Flags map[string]string `json:"flags,omitempty"`
+}
+
+// Telemetry says what is sampled beside the load.
+type Telemetry struct {
+	Period  Duration `json:"period,omitempty"`  // of the fast GPU group; default 50ms
+	Replay  string   `json:"replay,omitempty"`  // a trace file that stands in for the GPU
+	Off     bool     `json:"off,omitempty"`     // sample nothing
+	Require bool     `json:"require,omitempty"` // no GPU is then an obstacle (exit 4), not a note
+}
+
+// SLO is one limit a request must keep to count as good: TTFT, TPOT or E2EL at most Limit.
+type SLO struct {
+	Metric string   `json:"metric"` // "ttft", "tpot" or "e2el"
+	Limit  Duration `json:"limit"`
+}
+
+// Key identifies the content of an experiment: two files that ask for the same thing have the same key, whatever
+// they are called. It is a hash of the canonical JSON without the name: 16 hexadecimal digits.
+func (e Experiment) Key() string {
+	e.Name = ""
+	text, err := json.Marshal(e)
+	if err != nil {
+		// Only values that the reader of experiments built can be in here, and all of them have a JSON form.
+		panic("hash experiment: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Attached says whether the experiment uses a server that already runs instead of starting one.
+func (e Experiment) Attached() bool { return e.Server.BaseURL != "" }

@@ -1,0 +1,154 @@
+package lab
+
+import (
+	"time"
+)
+
+// Run is one execution of one experiment on one server process.
+type Run struct {
+	ID         string     `json:"id"`              // sorts by time, see NewRunID
+	Plan       *Plan      `json:"plan,omitempty"`  // the A/B this run belongs to
+	Arm        string     `json:"arm,omitempty"`   // "A" or "B" within a plan
+	Block      int        `json:"block,omitempty"` // pair number within a plan, from 1; 0: a run that is not measured (burn-in)
+	Slot       int        `json:"slot,omitempty"`  // position in the order of measured runs, from 0
+	Experiment Experiment `json:"experiment"`
+	Key        string     `json:"key"` // Experiment.Key()
+	Host       Host       `json:"host"`
+	Epoch      Epoch      `json:"epoch"`
+	Command    string     `json:"command,omitempty"` // what the user typed
+	Lab        string     `json:"lab"`               // version of this program
+	Tags       []string   `json:"tags,omitempty"`
+
+	Server   ServerFacts   `json:"server"`
+	Outcome  Outcome       `json:"outcome"`
+	Failure  *Failure      `json:"failure,omitempty"`
+	Findings []Finding     `json:"findings,omitempty"`
+	Ended    time.Duration `json:"ended,omitempty"` // since Epoch
+}
+
+// Epoch is the only wall-clock reading of a run. Every other moment is an offset on CLOCK_MONOTONIC from it, in child
+// processes too (same boot, same clock).
+type Epoch struct {
+	Wall      time.Time `json:"wall"`
+	Monotonic int64     `json:"monotonic_ns"` // CLOCK_MONOTONIC at that moment
+}
+
+// Outcome says how a run ended.
+type Outcome string
+
+// The outcomes of a run.
+const (
+	Live        Outcome = "live"        // it still goes on, or its process was killed and nobody has looked yet
+	Complete    Outcome = "complete"    // every phase ran to its end
+	Failed      Outcome = "failed"      // the server did not start, died or hung; Failure says how
+	Interrupted Outcome = "interrupted" // stopped by the user or by a kill; what was measured is kept
+)
+
+// Failure is why the server under test ended a run.
+type Failure struct {
+	Class  string   `json:"class"`           // one of the Fail constants
+	Reason string   `json:"reason"`          // one line a person can act on
+	Quote  []string `json:"quote,omitempty"` // the last telling lines of the server's log
+	Exit   string   `json:"exit,omitempty"`  // "exit code 1", "killed by signal 9"; empty while it lives
+	Phase  string   `json:"phase,omitempty"` // the start-up or load phase in which it happened
+}
+
+// The classes of failure.
+const (
+	FailArguments = "arguments"   // vllm refused a flag or a value while parsing
+	FailConfig    = "config"      // vllm refused the combination of values
+	FailModel     = "model"       // model folder, weights or hub entry missing or unreadable
+	FailPort      = "port"        // the port was taken
+	FailMemory    = "memory"      // no GPU or host memory for weights or KV cache
+	FailEngine    = "engine"      // the engine or a worker died
+	FailExit      = "exit"        // the server process ended unasked, cause unknown
+	FailHang      = "hang"        // no token while requests were in flight
+	FailTimeout   = "timeout"     // not ready within the start timeout
+	FailIdentity  = "identity"    // somebody else answers on the port
+	FailCanary    = "canary"      // ready by its own word, but it does not complete a request
+	FailEnviron   = "environment" // no usable device, missing library, driver trouble
+	FailUnknown   = "unknown"
+)
+
+// Finding is something that was noticed about a run or a verdict and belongs beside its numbers.
+type Finding struct {
+	Code   string `json:"code"` // stable word, such as "client-lag"
+	Level  Level  `json:"level"`
+	Detail string `json:"detail"` // one sentence with the figures
+}
+
+// Level says what a finding means for the numbers it stands beside.
+type Level string
+
+// The levels of a finding.
+const (
+	Invalid Level = "invalid" // the numbers must not be judged
+	Warning Level = "warning" // the numbers may be off, or the reader should know
+	Note    Level = "note"
+)
+
+// Valid says whether a finished run's numbers may be judged.
+func (r Run) Valid() bool {
+	if r.Outcome != Complete {
+		return false
+	}
+	for _, f := range r.Findings {
+		if f.Level == Invalid {
+			return false
+		}
+	}
+	return true
+}
+
+// ServerFacts is what the server under test said about itself.
+type ServerFacts struct {
+	Version    string            `json:"version,omitempty"` // GET /version
+	Package    string            `json:"package,omitempty"` // version in the package metadata
+	Executable string            `json:"executable,omitempty"`
+	Argv       []string          `json:"argv,omitempty"`
+	Env        map[string]string `json:"env,omitempty"` // what lab set or removed (empty value: removed), secrets left out
+	ServedName string            `json:"served_name,omitempty"`
+	Port       int               `json:"port,omitempty"`
+	PID        int               `json:"pid,omitempty"`
+	Resolved   map[string]string `json:"resolved,omitempty"` // values the server itself settled on (KV blocks, block size, …)
+	Stages     []Stage           `json:"stages,omitempty"`   // the start-up, split
+	Inert      []string          `json:"inert,omitempty"`    // keys passed that the engine ignores, each with why
+	Stop       *Stop             `json:"stop,omitempty"`
+}
+
+// Stage is one part of a server's start-up.
+type Stage struct {
+	Name string        `json:"name"`
+	At   time.Duration `json:"at"`   // since Epoch
+	Took time.Duration `json:"took"` // until the next stage
+}
+
+// Stop is how a server was stopped and what it left behind.
+type Stop struct {
+	Took      time.Duration `json:"took"`
+	Exit      string        `json:"exit"`
+	Signals   []string      `json:"signals"`             // what was sent, in order
+	Leftovers []string      `json:"leftovers,omitempty"` // processes, ports, shared memory that had to be cleaned, each a sentence
+}
+
+// Host is a fingerprint of the machine a run was made on.
+type Host struct {
+	Name   string   `json:"name"`
+	OS     string   `json:"os"`
+	Kernel string   `json:"kernel"`
+	CPU    string   `json:"cpu"`
+	Cores  int      `json:"cores"`
+	Memory Bytes    `json:"memory"`
+	GPUs   []Device `json:"gpus,omitempty"`
+	Driver string   `json:"driver,omitempty"`
+	BootID string   `json:"boot_id,omitempty"`
+}
+
+// Device is one GPU.
+type Device struct {
+	Index       int     `json:"index"`
+	UUID        string  `json:"uuid"`
+	Name        string  `json:"name"`
+	Memory      Bytes   `json:"memory"`
+	PowerLimitW float64 `json:"power_limit_w,omitempty"`
+}

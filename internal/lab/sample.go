@@ -1,0 +1,90 @@
+package lab
+
+import "time"
+
+// Sample is one reading of one thing: a GPU, the host, a process of the server, the engine's /metrics.
+// A value that could not be read is not in Values: missing is absent, never 0.
+type Sample struct {
+	At     time.Duration      `json:"at"`              // middle of the reading, since Epoch
+	Took   time.Duration      `json:"took"`            // how long the reading itself took
+	Device string             `json:"device"`          // "gpu0", "host", "server" (sum over its process tree), "engine", "sampler", "client", "clock"
+	Error  string             `json:"error,omitempty"` // the reading failed as a whole
+	Values map[string]float64 `json:"values,omitempty"`
+}
+
+// Names of sampled values: unit last. GPU values come per device.
+const (
+	GPUUtil      = "util_percent"     // share of the last sample period with a kernel running
+	GPUMemUtil   = "mem_util_percent" // share of it with device memory being read or written
+	GPUMemUsed   = "mem_used_bytes"
+	GPUPower     = "power_w"  // instant, not the 1 s average
+	GPUEnergy    = "energy_j" // counter
+	GPUSMClock   = "sm_clock_mhz"
+	GPUMemClock  = "mem_clock_mhz"
+	GPUTemp      = "temp_c"
+	GPUThrottle  = "throttle_bits"     // NVML's clocks-event-reasons mask
+	GPUProcesses = "processes"         // compute processes on the device
+	GPUForeign   = "foreign_processes" // of these, not the server's
+
+	HostCPU     = "cpu_percent" // of all cores
+	HostSteal   = "steal_percent"
+	HostMemUsed = "mem_used_bytes"
+	HostLoad1   = "load1"
+
+	ProcCPU   = "cpu_s" // counter over the server's process tree
+	ProcRSS   = "rss_bytes"
+	ProcCount = "processes"
+
+	EngineRunning   = "running_requests"
+	EngineWaiting   = "waiting_requests"
+	EngineKVUsage   = "kv_usage_share"      // 0..1
+	EnginePreempt   = "preemptions"         // counter
+	EngineHits      = "prefix_hit_tokens"   // counter
+	EngineQueries   = "prefix_query_tokens" // counter
+	EnginePrompt    = "prompt_tokens"       // counter
+	EngineGenerated = "generation_tokens"   // counter
+	EngineSteps     = "steps"               // counter
+
+	SamplerCPU  = "cpu_s"   // counter: CPU the sampler itself used
+	SamplerSkip = "skipped" // counter: deadlines missed
+	SamplerLate = "late_s"  // lateness of this reading
+
+	ClientCPU    = "cpu_s"      // counter: CPU of the process that drives the load
+	ClientGC     = "gc_pause_s" // counter: stop-the-world pauses of its garbage collector
+	ClientLate   = "late_max_s" // worst wake-up lateness of a timer in it since the last sample
+	ClientFlight = "in_flight"  // requests
+
+	ClockWall = "wall_s" // anchor: wall clock at At, seconds since 1970
+)
+
+// Event is something that happened once.
+type Event struct {
+	At     time.Duration `json:"at"`
+	Kind   EventKind     `json:"kind"`
+	Detail string        `json:"detail,omitempty"`
+}
+
+// EventKind is one of a closed list.
+type EventKind string
+
+// The kinds of events.
+const (
+	ServerStart  EventKind = "server.start"
+	ServerReady  EventKind = "server.ready"
+	ServerExit   EventKind = "server.exit"
+	ServerStop   EventKind = "server.stop"
+	ServerHang   EventKind = "server.hang"
+	LoadStart    EventKind = "load.start"
+	LoadEnd      EventKind = "load.end"
+	LoadLate     EventKind = "loadgen.late"
+	SamplerLost  EventKind = "sampler.lost"
+	GPUThrottled EventKind = "gpu.throttle"
+	UserStop     EventKind = "user.stop"
+)
+
+// LogLine is one line that the server wrote.
+type LogLine struct {
+	At     time.Duration `json:"at"`
+	Stderr bool          `json:"stderr,omitempty"`
+	Text   string        `json:"text"`
+}

@@ -1,0 +1,233 @@
+package lab
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Validate returns everything that is wrong with the experiment as a whole: values out of range, keys that exclude or
+// need each other. What the installed vllm accepts is not known here; the supervisor asks it later.
+func (e Experiment) Validate() Faults {
+	var v validator
+	v.server(e.Server)
+	if len(e.Phases) == 0 {
+		v.fault("load", "is missing: say what to send, for example {concurrency: 8, requests: 200}")
+	}
+	names, judged := map[string]bool{}, false
+	for i, p := range e.Phases {
+		path := "load"
+		if len(e.Phases) > 1 {
+			path = fmt.Sprintf("load[%d]", i)
+		}
+		v.phase(path, p)
+		if names[p.Name] {
+			v.fault(path+".name", "%q is the name of an earlier phase too", p.Name)
+		}
+		if p.Name == Warmup {
+			v.fault(path+".name", "%q is kept for the requests before a phase", Warmup)
+		}
+		names[p.Name] = true
+		judged = judged || p.Judged
+	}
+	if len(e.Phases) > 0 && !judged {
+		v.fault("load", "no phase is judged: leave out `judged: false` at one of them")
+	}
+	if !(e.Margin > 0 && e.Margin < 1) {
+		v.fault("margin", "must be above 0%% and below 100%%")
+	}
+	for i, slo := range e.SLO {
+		if slo.Limit <= 0 {
+			v.fault(fmt.Sprintf("slo.%s", e.SLO[i].Metric), "must be above zero")
+		}
+	}
+	if d := e.Telemetry.Period; d != 0 && (d < Duration(10e6) || d > Duration(10e9)) {
+		v.fault("telemetry.period", "%s is out of range: 10ms to 10s", d)
+	}
+	return v.faults
+}
+
+type validator struct{ faults Faults }
+
+func (v *validator) fault(path, format string, args ...any) {
+	v.faults = append(v.faults, Fault{Path: path, Problem: fmt.Sprintf(format, args...)})
+}
+
+func (v *validator) server(s Server) {
+	if s.Model == "" && s.BaseURL == "" {
+		v.fault("server.model", "is missing: name a model, or base_url for a server that already runs")
+	}
+	var ways []string
+	for _, way := range []struct {
+		name string
+		set  bool
+	}{{"executable", s.Executable != ""}, {"venv", s.Venv != ""}, {"python", s.Python != ""}, {"simulator", s.Simulator != nil}} {
+		if way.set {
+			ways = append(ways, way.name)
+		}
+	}
+	if len(ways) > 1 {
+		v.fault("server."+ways[1], "only one of %s may say where vllm is", strings.Join(ways, ", "))
+	}
+	if s.BaseURL != "" {
+		if !strings.HasPrefix(s.BaseURL, "http://") && !strings.HasPrefix(s.BaseURL, "https://") {
+			v.fault("server.base_url", "%q is not a URL (write for example http://127.0.0.1:8000)", s.BaseURL)
+		}
+		for _, key := range s.processKeys() {
+			v.fault("server."+key, "shapes a process that lab starts; with base_url the server already runs")
+		}
+	}
+	v.positive("server.max_model_len", s.MaxModelLen)
+	v.positive("server.max_num_seqs", s.MaxNumSeqs)
+	v.positive("server.max_num_batched_tokens", s.MaxNumBatchedTokens)
+	v.positive("server.tensor_parallel_size", s.TensorParallelSize)
+	if u := s.GPUMemoryUtilization; u != nil && !(*u > 0 && *u <= 1) {
+		v.fault("server.gpu_memory_utilization", "must be above 0%% and at most 100%%")
+	}
+	if s.KVCacheMemory != nil && *s.KVCacheMemory == 0 {
+		v.fault("server.kv_cache_memory", "must be above zero")
+	}
+	for name := range s.Args {
+		flag := strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-")
+		if key, named := NamedFlags[flag]; named {
+			v.fault("server.args."+name, "has a key of its own: write server.%s", key)
+		}
+		if why, taken := ownFlags[flag]; taken {
+			v.fault("server.args."+name, "%s", why)
+		}
+	}
+}
+
+// processKeys names the keys that are set and only make sense for a server that lab starts.
+func (s Server) processKeys() []string {
+	var keys []string
+	for path := range flatten(Experiment{Server: s}) {
+		key, inServer := strings.CutPrefix(path, "server.")
+		if !inServer {
+			continue
+		}
+		key, _, _ = strings.Cut(key, ".")
+		key, _, _ = strings.Cut(key, "[")
+		switch key {
+		case "model", "base_url", "api_key_env":
+		default:
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	return slices.Compact(keys)
+}
+
+func (v *validator) positive(path string, n *int) {
+	if n != nil && *n <= 0 {
+		v.fault(path, "must be above zero")
+	}
+}
+
+func (v *validator) phase(path string, p Phase) {
+	l := p.Load
+	if p.Name == "" {
+		v.fault(path+".name", "is missing")
+	}
+	if l.Rate < 0 || math.IsNaN(float64(l.Rate)) {
+		v.fault(path+".rate", "must be above zero, or inf")
+	}
+	if l.Concurrency < 0 {
+		v.fault(path+".concurrency", "must be above zero")
+	}
+	if l.Rate == 0 && l.Concurrency == 0 {
+		v.fault(path, "says neither rate (open loop, requests a second) nor concurrency (closed loop, requests in flight)")
+	}
+	if l.Requests < 0 {
+		v.fault(path+".requests", "must be above zero")
+	}
+	if l.Requests == 0 && l.Duration == 0 {
+		v.fault(path, "has no end: say requests or duration")
+	}
+	if math.IsInf(float64(l.Rate), 1) && l.Requests == 0 {
+		v.fault(path+".requests", "is missing: rate inf sends all requests at once, so their number must be said")
+	}
+	if l.Burstiness < 0 || (l.Burstiness > 0 && l.Rate == 0) {
+		v.fault(path+".burstiness", "shapes the gaps of an open loop: it must be above zero and needs a rate")
+	}
+	if l.Warmup < 0 {
+		v.fault(path+".warmup", "must not be negative")
+	}
+	if l.API != "completions" && l.API != "chat" {
+		v.fault(path+".api", "%q is not one of completions, chat", l.API)
+	}
+	if t := l.Temperature; t != nil && *t < 0 {
+		v.fault(path+".temperature", "must not be negative")
+	}
+	v.dataset(path+".dataset", l)
+}
+
+func (v *validator) dataset(path string, l Load) {
+	d := l.Dataset
+	switch d.Kind {
+	case "random":
+		if l.API == "chat" {
+			v.fault(path+".kind", "random prompts are token ids, which the chat endpoint does not take: use api: completions, or kind: prompts")
+		}
+		if d.InputTokens <= 0 {
+			v.fault(path+".input_tokens", "must be above zero")
+		}
+		if d.OutputTokens <= 0 {
+			v.fault(path+".output_tokens", "must be above zero")
+		}
+		if d.File != "" {
+			v.fault(path+".file", "belongs to kind: prompts")
+		}
+		if !(d.RangeRatio >= 0 && d.RangeRatio < 1) {
+			v.fault(path+".range_ratio", "must be at least 0 and below 1")
+		}
+		if d.PrefixTokens < 0 {
+			v.fault(path+".prefix_tokens", "must not be negative")
+		}
+		if d.Vocab != 0 && d.Vocab < 16 {
+			v.fault(path+".vocab", "must be at least 16")
+		}
+	case "prompts":
+		if d.File == "" {
+			v.fault(path+".file", "is missing: a JSONL file with a prompt on each line")
+		}
+		if d.InputTokens != 0 || d.RangeRatio != 0 || d.PrefixTokens != 0 || d.Vocab != 0 {
+			v.fault(path, "input_tokens, range_ratio, prefix_tokens and vocab belong to kind: random")
+		}
+	default:
+		v.fault(path+".kind", "%q is not one of random, prompts", d.Kind)
+	}
+}
+
+// NamedFlags maps vllm flags to the experiment key that stands for them, so that no value can be given twice.
+var NamedFlags = map[string]string{
+	"model":                     "model",
+	"swap-space":                "swap_space",
+	"gpu-memory-utilization":    "gpu_memory_utilization",
+	"kv-cache-memory-bytes":     "kv_cache_memory",
+	"max-model-len":             "max_model_len",
+	"max-num-seqs":              "max_num_seqs",
+	"max-num-batched-tokens":    "max_num_batched_tokens",
+	"tensor-parallel-size":      "tensor_parallel_size",
+	"speculative-config":        "speculative",
+	"enable-prefix-caching":     "prefix_caching",
+	"no-enable-prefix-caching":  "prefix_caching",
+	"enable-chunked-prefill":    "chunked_prefill",
+	"no-enable-chunked-prefill": "chunked_prefill",
+	"dtype":                     "dtype",
+	"enforce-eager":             "eager",
+	"no-enforce-eager":          "eager",
+}
+
+// ownFlags are flags that lab itself sets, with the reason.
+var ownFlags = map[string]string{
+	"host":              "is set by lab: it serves on 127.0.0.1",
+	"port":              "is set by lab: every run gets a fresh port",
+	"uds":               "is not supported: lab talks HTTP over a port",
+	"served-model-name": "is set by lab: a name of its own per run proves that the right server answers",
+	"api-key":           "would be stored with the run: put the key in an environment variable and name it in server.api_key_env",
+	"config":            "hides values from the record: write the flags in this file",
+	"disable-log-stats": "removes the engine's metrics, which lab records",
+}
