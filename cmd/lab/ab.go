@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lab/internal/compare"
+	"lab/internal/lab"
+	"lab/internal/report"
+	"lab/internal/runner"
+	"lab/store"
+)
+
+type abOptions struct {
+	measureOptions
+	ask    runner.Ask
+	gate   bool
+	dryRun bool
+}
+
+func newAB() *cobra.Command {
+	var o abOptions
+	cmd := &cobra.Command{
+		Use:   "ab A B",
+		Short: "Measure two experiments in turn and say which is better",
+		Long: `Measure two experiments in turn, a fresh server for each run, in an order that drift cannot fool
+(ABBA blocks, the first arm chosen by a coin), and say which is better: better, no-difference,
+worse, inconclusive or invalid. docs/statistics.md explains the words.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return profiled(cmd, o.pprof, func() error { return ab(cmd, args[0], args[1], o) })
+		},
+	}
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&o.ask.Plan, "plan", "standard", "quick (3 pairs) or standard (4 pairs)")
+	cmd.Flags().IntVar(&o.ask.Pairs, "pairs", 0, "number of pairs of runs (default: as the plan says)")
+	cmd.Flags().Uint64Var(&o.ask.Seed, "seed", 0, "seed of the coin that chooses the first arm (default: drawn)")
+	cmd.Flags().DurationVar(&o.ask.MaxTime, "max-time", 0, "leave out pairs that do not fit into this time")
+	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse, 8 when the call is inconclusive")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be seen, and stop")
+	return cmd
+}
+
+func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
+	b, err := openBench(cmd, o.measureOptions)
+	if err != nil {
+		return err
+	}
+	readyA, errA := b.load(cmd, nameA)
+	readyB, errB := b.load(cmd, nameB)
+	if err := errors.Join(errA, errB); err != nil { // the faults of both files at once
+		return err
+	}
+	plan, err := runner.NewPlan(readyA.Experiment, readyB.Experiment, o.ask)
+	if err != nil {
+		return err
+	}
+	if plan, err = b.lab.Bound(plan, o.ask); err != nil {
+		return err
+	}
+	if o.dryRun {
+		return printPlan(cmd, b, plan, o)
+	}
+	if err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime); err != nil {
+		return err
+	}
+	return printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+}
+
+func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
+	estimate, err := b.lab.Estimate(plan)
+	if err != nil {
+		return err
+	}
+	shown := report.Estimate{Starts: estimate.Starts, Run: estimate.Run, Total: estimate.Total, Basis: estimate.Basis,
+		CV: estimate.CV, CVBasis: estimate.CVBasis, MDE: estimate.MDE}
+	if o.json {
+		return report.PlanJSON(cmd.OutOrStdout(), plan, shown)
+	}
+	return report.PlanText(cmd.OutOrStdout(), plan, shown, look(cmd))
+}
+
+func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, limit time.Duration) error {
+	lock, err := b.lab.Lock(cmd.Context(), readyA, readyB)
+	if err != nil {
+		return interrupted(cmd.Context(), err)
+	}
+	defer lock.Release()
+	b.line.Print(fmt.Sprintf("plan %s: %d pairs, order %s; records in %s", plan.ID, plan.Pairs, plan.Order, b.lab.DB.Dir()))
+	err = b.lab.AB(cmd.Context(), plan, readyA, readyB, limit)
+	b.line.Close()
+	var failed *runner.ServerFailedError
+	if errors.As(err, &failed) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", failed)
+		tellFailure(cmd, failed.Run)
+		return &toldError{exitServer}
+	}
+	if err != nil && cmd.Context().Err() != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept: lab compare %s\n", plan.ID)
+	}
+	return interrupted(cmd.Context(), err)
+}
+
+// printVerdict judges a plan from the store alone, as `lab compare` does.
+func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json, gate bool) error {
+	runs, err := db.PlanRuns(plan.ID)
+	if err != nil {
+		return err
+	}
+	verdict := compare.Judge(plan, runs)
+	if json {
+		err = report.VerdictJSON(cmd.OutOrStdout(), verdict)
+	} else {
+		err = report.Verdict(cmd.OutOrStdout(), verdict, look(cmd))
+	}
+	if err != nil {
+		return err
+	}
+	return callError(verdict.Call, gate)
+}
+
+// callError is how a verdict ends the command: numbers that must not be judged always by exit 6, the rest only where
+// the user asked for a gate.
+func callError(call lab.Call, gate bool) error {
+	switch {
+	case call == lab.InvalidCall:
+		return &toldError{exitInvalid}
+	case gate && call == lab.Worse:
+		return &toldError{exitGateFailed}
+	case gate && call == lab.Inconclusive:
+		return &toldError{exitUndecided}
+	}
+	return nil
+}

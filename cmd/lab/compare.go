@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lab/internal/compare"
+	"lab/internal/kit"
+	"lab/internal/report"
+	"lab/store"
+)
+
+type compareOptions struct {
+	json bool
+	gate bool
+}
+
+func newCompare() *cobra.Command {
+	var o compareOptions
+	cmd := &cobra.Command{
+		Use:   "compare PLAN | A B",
+		Short: "Repeat the verdict of an A/B, or set two runs or result files side by side",
+		Long: `With one argument, the id of an A/B (or @last): its verdict, computed again from the store.
+With two, runs or result files (of vllm bench serve, or lab's own JSON): their differences. Two
+single runs show no noise between runs, so they get no verdict.`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return comparePlan(cmd, args[0], o)
+			}
+			return comparePair(cmd, args[0], args[1], o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
+	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse, 8 when the call is inconclusive")
+	return cmd
+}
+
+func comparePlan(cmd *cobra.Command, ref string, o compareOptions) error {
+	db, err := openStore(cmd)
+	if err != nil {
+		return err
+	}
+	plan, err := db.ResolvePlan(ref)
+	if err != nil {
+		return err
+	}
+	return printVerdict(cmd, db, plan, o.json, o.gate)
+}
+
+func comparePair(cmd *cobra.Command, refA, refB string, o compareOptions) error {
+	a, err := summaryOf(cmd, refA)
+	if err != nil {
+		return err
+	}
+	b, err := summaryOf(cmd, refB)
+	if err != nil {
+		return err
+	}
+	rows := compare.Pair(a, b)
+	const why = "no verdict: one run a side shows no noise between runs; `lab ab` measures it"
+	if o.json {
+		return report.ComparisonJSON(cmd.OutOrStdout(), a.Name, b.Name, rows, why)
+	}
+	return report.Comparison(cmd.OutOrStdout(), a.Name, b.Name, rows, why, look(cmd))
+}
+
+// summaryOf reads a result file, or a run from the store where there is no such file.
+func summaryOf(cmd *cobra.Command, ref string) (compare.Named, error) {
+	if _, err := os.Stat(ref); err == nil {
+		result, err := kit.Read(ref)
+		return compare.Named{Name: result.Name, Summary: result.Summary}, err
+	}
+	db, err := openStore(cmd)
+	if err != nil {
+		return compare.Named{}, err
+	}
+	id, err := db.Resolve(ref)
+	var unknown *store.RefError
+	if errors.As(err, &unknown) {
+		return compare.Named{}, &usageError{fmt.Errorf("%s is neither a file nor a run: %w", ref, err)}
+	}
+	if err != nil {
+		return compare.Named{}, err
+	}
+	sealed, err := db.Sealed(id)
+	return compare.Named{Name: fmt.Sprintf("%s (%s)", sealed.Run.Experiment.Name, sealed.Run.Epoch.Wall.Local().Format(time.DateTime)), Summary: sealed.Summary}, err
+}

@@ -1,0 +1,73 @@
+// Command lab runs honest performance experiments on vLLM on one box and says which configuration is better.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the whole program: arguments and streams in, exit code out.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	defer watchSignals(cancel, errOut)()
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	var told *toldError
+	if err != nil && !errors.As(err, &told) {
+		fmt.Fprintf(errOut, "lab: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+// interrupt is the cause of an end that the user asked for.
+type interrupt struct{ signal syscall.Signal }
+
+func (i *interrupt) Error() string { return "interrupted by " + signalName(i.signal) }
+
+func signalName(s syscall.Signal) string {
+	if s == syscall.SIGINT {
+		return "Ctrl-C"
+	}
+	return "SIGTERM"
+}
+
+// watchSignals turns the first SIGINT or SIGTERM into an orderly end and the second into an immediate one. The
+// returned function stops watching.
+func watchSignals(cancel context.CancelCauseFunc, errOut io.Writer) func() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		var first *interrupt
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				if first != nil {
+					fmt.Fprintln(errOut, "lab: ended at once; a server may still run: `lab gc` ends it")
+					os.Exit(exitCode(first))
+				}
+				first = &interrupt{s.(syscall.Signal)}
+				cancel(first)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lab/internal/box"
+	"lab/internal/lab"
+	"lab/internal/live"
+	"lab/internal/metric"
+	"lab/internal/runner"
+	"lab/matrices"
+	"lab/profiling"
+)
+
+// measureOptions are the flags of every command that measures.
+type measureOptions struct {
+	wait  bool
+	pprof string
+	json  bool
+}
+
+func (o *measureOptions) addFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait while another lab measures on this box, instead of exit 4")
+	cmd.Flags().StringVar(&o.pprof, "pprof", "", "write a CPU profile of lab itself to `FILE`")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
+}
+
+// bench is the place where a command measures: the lab, and the line that shows how it goes.
+type bench struct {
+	lab  *runner.Lab
+	line *live.Line
+}
+
+// openBench opens the store and finds the places that a measurement needs.
+func openBench(cmd *cobra.Command, o measureOptions) (*bench, error) {
+	db, err := openStore(cmd)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own binary: %w", err)
+	}
+	line := live.New(cmd.ErrOrStderr(), columns(cmd.ErrOrStderr()))
+	return &bench{line: line, lab: &runner.Lab{
+		DB: db, Self: self, Path: os.Getenv("PATH"), CacheDir: cache, StateDir: stateDir(db.Dir()),
+		LockDir: box.LockFolder(os.Getenv), Getenv: os.Getenv, Command: commandLine(cmd),
+		Version: version(), Wait: o.wait, Status: line.Show,
+	}}, nil
+}
+
+// stateDir is where running servers are written down, so that `lab gc` finds what a killed lab left.
+func stateDir(dir string) string { return filepath.Join(dir, "servers") }
+
+func commandLine(cmd *cobra.Command) string {
+	return strings.Join(append([]string{"lab"}, os.Args[1:]...), " ")
+}
+
+// load reads an experiment and checks it against this machine. What the installed vllm refuses is shown at its place
+// in the file.
+func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
+	file, err := matrices.Load(name)
+	if err != nil {
+		return runner.Ready{}, err
+	}
+	if primary := file.Experiment.Primary; primary != "" {
+		if _, known := metric.Find(primary); !known {
+			return runner.Ready{}, file.Locate(lab.Faults{{Path: "primary", Problem: unknownMetric(primary)}})
+		}
+	}
+	b.line.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
+	ready, err := b.lab.Prepare(cmd.Context(), file.Experiment)
+	b.line.Close()
+	var faults lab.Faults
+	if errors.As(err, &faults) {
+		return ready, file.Locate(faults)
+	}
+	return ready, interrupted(cmd.Context(), err)
+}
+
+func unknownMetric(name string) string {
+	text := fmt.Sprintf("unknown metric %q", name)
+	if near := metric.Suggest(name); near != "" {
+		return text + fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return text + "; docs/metrics.md lists them"
+}
+
+// profiled runs f under a CPU profile of lab itself where one was asked for.
+func profiled(cmd *cobra.Command, name string, f func() error) error {
+	if name == "" {
+		return f()
+	}
+	self, err := profiling.StartSelf(name)
+	if err != nil {
+		return err
+	}
+	failed := f()
+	usage, err := self.Stop(commandLine(cmd))
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	errOut := cmd.ErrOrStderr()
+	fmt.Fprintf(errOut, "lab itself used %.2f s of CPU in %.0f s (profile: %s); most of it in\n", usage.CPU.Seconds(), usage.Wall.Seconds(), usage.File)
+	for _, fn := range usage.Top {
+		fmt.Fprintf(errOut, "  %6.2f s  %s\n", fn.CPU.Seconds(), fn.Name)
+	}
+	return failed
+}
+
+// tellFailure prints what a person needs to know about a server that failed: the log's last telling lines and where
+// the rest is.
+func tellFailure(cmd *cobra.Command, run lab.Run) {
+	errOut := cmd.ErrOrStderr()
+	f := run.Failure
+	if f == nil {
+		return
+	}
+	if len(f.Quote) > 0 {
+		fmt.Fprintln(errOut, "The server's log says:")
+		for _, line := range f.Quote {
+			fmt.Fprintf(errOut, "  | %s\n", line)
+		}
+	}
+	if f.Exit != "" {
+		fmt.Fprintf(errOut, "It ended with %s.\n", f.Exit)
+	}
+	fmt.Fprintf(errOut, "The whole log: lab show %s --log\n", run.ID)
+}

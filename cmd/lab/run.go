@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"lab/internal/lab"
+	"lab/internal/report"
+	"lab/internal/runner"
+)
+
+type runOptions struct{ measureOptions }
+
+func newRun() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Make one run of an experiment and print its numbers",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return profiled(cmd, o.pprof, func() error { return runOne(cmd, args[0], o) })
+		},
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func runOne(cmd *cobra.Command, name string, o runOptions) error {
+	b, err := openBench(cmd, o.measureOptions)
+	if err != nil {
+		return err
+	}
+	ready, err := b.load(cmd, name)
+	if err != nil {
+		return err
+	}
+	lock, err := b.lab.Lock(cmd.Context(), ready)
+	if err != nil {
+		return interrupted(cmd.Context(), err)
+	}
+	defer lock.Release()
+	sealed, err := b.lab.Run(cmd.Context(), ready)
+	b.line.Close()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = report.RunJSON(cmd.OutOrStdout(), sealed)
+	} else {
+		err = report.Run(cmd.OutOrStdout(), sealed, look(cmd))
+	}
+	if err != nil {
+		return err
+	}
+	return runError(cmd, sealed.Run)
+}
+
+// runError is how a run that was recorded ends the command.
+func runError(cmd *cobra.Command, run lab.Run) error {
+	switch {
+	case run.Outcome == lab.Failed:
+		err := &runner.ServerFailedError{Run: run}
+		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", err)
+		tellFailure(cmd, run)
+		return &toldError{exitServer}
+	case run.Outcome == lab.Interrupted:
+		return interrupted(cmd.Context(), cmd.Context().Err())
+	case !run.Valid():
+		fmt.Fprintln(cmd.ErrOrStderr(), "lab: the measurement is invalid; it is stored and marked")
+		return &toldError{exitInvalid}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"lab/internal/sim"
+)
+
+// The test binary is the program, and also the stand-in for vllm.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"lab":  func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"vllm": func() { os.Exit(playVLLM()) },
+	})
+}
+
+func playVLLM() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return sim.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LAB_DIR", filepath.Join(env.WorkDir, "records"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
+			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "runtime")) // the measuring lock: a box of its own
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    exits,
+			"await":    await,
+			"signal":   sendSignal,
+			"noserver": noServer,
+			"json":     checkJSON,
+		},
+	})
+}
+
+// exits CODE COMMAND... runs a command and wants its exit code; its output is left in the files stdout and stderr.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cmd := exec.Command(args[1], args[2:]...)
+	cmd.Dir = ts.Getenv("WORK")
+	cmd.Env = scriptEnv(ts)
+	if path, err := exec.LookPath(args[1]); err == nil {
+		cmd.Path = path
+	}
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if name := filepath.Join(dir, args[1]); isFile(name) {
+			cmd.Path, cmd.Err = name, nil
+			break
+		}
+	}
+	var out, errOut strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	runErr := cmd.Run()
+	ts.Check(os.WriteFile(ts.MkAbs("stdout"), []byte(out.String()), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs("stderr"), []byte(errOut.String()), 0o644))
+	ts.Logf("%s%s", out.String(), errOut.String())
+	if cmd.ProcessState == nil {
+		ts.Fatalf("%v", runErr)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func scriptEnv(ts *testscript.TestScript) []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "NO_COLOR"} {
+		if v := ts.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// await FILE REGEXP waits until the file matches, for as long as a busy machine may need.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	want := regexp.MustCompile("(?m)" + args[1])
+	var text []byte
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		text, _ = os.ReadFile(ts.MkAbs(args[0]))
+		if want.Match(text) {
+			return
+		}
+	}
+	ts.Fatalf("%s never matched %s; it holds:\n%s", args[0], args[1], text)
+}
+
+// signal SIGNAL PIDFILE sends a signal to the process whose pid the file holds.
+func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: signal SIGNAL PIDFILE")
+	}
+	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP}
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, signals[args[0]]))
+}
+
+// noserver wants that no server of this script is left: no process whose command line names the script's folder or
+// one of its runs.
+func noServer(ts *testscript.TestScript, neg bool, args []string) {
+	left := serversUnder(ts.Getenv("WORK"))
+	if neg {
+		if len(left) == 0 {
+			ts.Fatalf("no server runs, want one")
+		}
+		return
+	}
+	for end := time.Now().Add(5 * time.Second); len(left) > 0 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		left = serversUnder(ts.Getenv("WORK"))
+	}
+	if len(left) > 0 {
+		ts.Fatalf("left running: %s", strings.Join(left, "; "))
+	}
+}
+
+// serversUnder lists simulated servers and samplers whose environment belongs to the folder.
+func serversUnder(work string) []string {
+	var left []string
+	stats, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range stats {
+		dir := filepath.Dir(name)
+		env, err := os.ReadFile(name)
+		if err != nil || !strings.Contains(string(env), "LAB_DIR="+work+"/") {
+			continue
+		}
+		if state, err := os.ReadFile(filepath.Join(dir, "stat")); err != nil || strings.Contains(string(state), ") Z ") {
+			continue
+		}
+		cmd, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		line := strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " ")
+		if strings.Contains(line, "serve") || strings.Contains(line, "sampler") {
+			left = append(left, fmt.Sprintf("%s: %s", filepath.Base(dir), line))
+		}
+	}
+	return left
+}
+
+// json FILE PATH VALUE wants a value in a JSON document; PATH is keys and indices separated by dots.
+func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: json FILE PATH VALUE")
+	}
+	var node any
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &node); err != nil {
+		ts.Fatalf("%s is not one JSON document: %v", args[0], err)
+	}
+	for _, key := range strings.Split(args[1], ".") {
+		switch n := node.(type) {
+		case map[string]any:
+			node = n[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(n) {
+				ts.Fatalf("%s: no element %s", args[1], key)
+			}
+			node = n[i]
+		default:
+			node = nil
+		}
+	}
+	if got := fmt.Sprint(node); (got == args[2]) == neg {
+		ts.Fatalf("%s is %s, want (neg=%v) %s", args[1], got, neg, args[2])
+	}
+}

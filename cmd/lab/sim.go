@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"lab/internal/sim"
+)
+
+func newSim() *cobra.Command {
+	return &cobra.Command{
+		Use:                "sim MODEL [flags]",
+		Short:              "Run a simulated vLLM server with vLLM's own flags (lab sim --help)",
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if code := sim.Main(cmd.Context(), args, cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+				return &toldError{code}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,173 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"lab/gpu"
+	"lab/internal/box"
+	"lab/internal/lab"
+	"lab/loadgen"
+	"lab/store"
+	"lab/supervisor"
+)
+
+// Lab is where runs are made: the store they go to and the machine they happen on.
+type Lab struct {
+	DB       *store.DB
+	Self     string // path of this binary, which also plays the sampler and the simulator
+	Path     string // PATH, where vllm is looked for
+	CacheDir string // of vllm's help texts
+	StateDir string // of running servers, for `lab gc`
+	LockDir  string // see box.Acquire
+	Getenv   func(string) string
+	Command  string           // what the user typed
+	Version  string           // of lab
+	Wait     bool             // wait for a box that is being measured
+	Status   func(lab.Status) // never nil; called a few times a second
+}
+
+// Ready is an experiment that has been checked against this machine and may start.
+type Ready struct {
+	Experiment lab.Experiment
+	install    supervisor.Installation
+	flags      supervisor.Flags
+	vocab      int
+	apiKey     string
+	host       lab.Host
+	found      gpu.Found
+}
+
+// ObstacleError is something on this machine that must be mended before anything can be measured.
+type ObstacleError struct{ Err error }
+
+func (e *ObstacleError) Error() string { return e.Err.Error() }
+func (e *ObstacleError) Unwrap() error { return e.Err }
+
+func obstacle(format string, args ...any) error {
+	return &ObstacleError{fmt.Errorf(format, args...)}
+}
+
+// Prepare checks an experiment against the machine without starting anything: vllm is there and accepts every flag,
+// files are there, the disk has room, a GPU is there if asked for. What the installed vllm refuses is a lab.Faults.
+func (l *Lab) Prepare(ctx context.Context, e lab.Experiment) (Ready, error) {
+	r := Ready{Experiment: e}
+	if err := l.checkFiles(e); err != nil {
+		return r, err
+	}
+	if name := e.Server.APIKeyEnv; name != "" {
+		if r.apiKey = l.Getenv(name); r.apiKey == "" {
+			return r, obstacle("server.api_key_env names %s, which is not set", name)
+		}
+	}
+	if free, err := gpu.DiskFree(l.DB.Dir()); err == nil && free < box.NeededSpace {
+		return r, obstacle("only %d MiB free under %s: make room, or set LAB_DIR", free>>20, l.DB.Dir())
+	}
+	if !e.Attached() {
+		if err := l.askVLLM(ctx, &r); err != nil {
+			return r, err
+		}
+	}
+	return r, l.askMachine(ctx, &r)
+}
+
+// askVLLM finds the server's program and has it judge the flags: a whole start-up is not spent on a misspelt one.
+func (l *Lab) askVLLM(ctx context.Context, r *Ready) error {
+	var err error
+	var missing *supervisor.NotFoundError
+	r.install, err = supervisor.Find(ctx, r.Experiment.Server, l.Self, l.Path)
+	if errors.As(err, &missing) {
+		return &ObstacleError{err}
+	}
+	if err != nil {
+		return fmt.Errorf("find vllm: %w", err)
+	}
+	if r.flags, err = r.install.Flags(ctx, l.CacheDir); err != nil {
+		return obstacle("ask %s for its flags: %w", r.install.Path, err)
+	}
+	// Prepared again with the true name and port when the server starts; here only for what it refuses.
+	if _, err = supervisor.Prepare(r.Experiment.Server, r.install, r.flags, "lab", 1); err != nil {
+		return err
+	}
+	if r.vocab, err = l.vocab(r.Experiment); err != nil {
+		return err
+	}
+	return nil
+}
+
+// vocab bounds random token ids. A server's own vocabulary is not part of its HTTP interface, so it is read from the
+// model's folder; where that cannot be, a range that every common model has is taken.
+func (l *Lab) vocab(e lab.Experiment) (int, error) {
+	const common = 512 // of the vocabularies in use the smallest that random prompts are sent to
+	for _, p := range e.Phases {
+		if v := p.Load.Dataset.Vocab; v > 0 {
+			return v, nil
+		}
+	}
+	if v, ok := loadgen.Vocab(e.Server.Model); ok {
+		return v, nil
+	}
+	return common, nil
+}
+
+func (l *Lab) checkFiles(e lab.Experiment) error {
+	for _, p := range e.Phases {
+		if name := p.Load.Dataset.File; name != "" {
+			if _, err := os.Stat(name); err != nil {
+				return obstacle("open the data set of phase %s: %w", p.Name, err)
+			}
+		}
+	}
+	if name := e.Telemetry.Replay; name != "" {
+		if _, err := os.Stat(name); err != nil {
+			return obstacle("open the telemetry trace: %w", err)
+		}
+	}
+	return nil
+}
+
+// askMachine reads the fingerprint of the machine and finds its GPUs; none is normal unless the file asks for one.
+func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
+	e := r.Experiment
+	host, err := gpu.Host()
+	if err != nil {
+		return fmt.Errorf("read host facts: %w", err)
+	}
+	if e.Server.Simulator == nil && !e.Telemetry.Off {
+		if r.found, err = gpu.Probe(ctx, []string{l.Self}, e.Telemetry, ""); err != nil {
+			r.found.Note = err.Error()
+		}
+		host.GPUs, host.Driver = r.found.Devices, r.found.Driver
+	}
+	r.host = host
+	if e.Telemetry.Require && e.Server.Simulator == nil && len(host.GPUs) == 0 {
+		return obstacle("telemetry.require asks for a GPU and there is none (%s)", r.found.Note)
+	}
+	return nil
+}
+
+// Lock takes the box for measuring: the GPUs that any of the experiments may use, or the host where there is none.
+func (l *Lab) Lock(ctx context.Context, experiments ...Ready) (*box.Lock, error) {
+	var devices []string
+	for _, r := range experiments {
+		for _, d := range r.host.GPUs {
+			if wanted := r.Experiment.Server.GPUs; len(wanted) == 0 || slices.Contains(wanted, strconv.Itoa(d.Index)) || slices.Contains(wanted, d.UUID) {
+				devices = append(devices, d.UUID)
+			}
+		}
+	}
+	if len(devices) == 0 {
+		devices = []string{"host"}
+	}
+	slices.Sort(devices) // the same order in every process, so that two of them cannot hold each other up
+	lock, err := box.Acquire(ctx, l.LockDir, slices.Compact(devices), l.Command, l.Wait)
+	var busy *box.BusyError
+	if errors.As(err, &busy) {
+		return nil, &ObstacleError{err}
+	}
+	return lock, err
+}

@@ -1,0 +1,277 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"lab/gpu"
+	"lab/internal/lab"
+	"lab/internal/metric"
+	"lab/loadgen"
+	"lab/store"
+	"lab/supervisor"
+)
+
+// place says where a run stands within an A/B; the zero value is a run of its own.
+type place struct {
+	plan        *lab.Plan
+	arm         string
+	block, slot int
+	step        string // for the live line
+	burnIn      bool   // starts and warms up, measures nothing
+	stream      uint64 // pool of prompts: another one for each run on a server that is not fresh
+}
+
+// Run makes one run and returns it as it was sealed. A server that failed, an interrupt and numbers that must not be
+// judged are all in the returned run, not in the error; the error says that the run could not be recorded.
+func (l *Lab) Run(ctx context.Context, r Ready) (lab.Sealed, error) {
+	return l.run(ctx, r, place{})
+}
+
+func (l *Lab) run(ctx context.Context, r Ready, at place) (lab.Sealed, error) {
+	j := &job{lab: l, ready: r, at: at}
+	if err := j.begin(); err != nil {
+		return lab.Sealed{}, err
+	}
+	j.measure(ctx)
+	return j.seal(ctx)
+}
+
+// job is one run while it goes on.
+type job struct {
+	lab    *Lab
+	ready  Ready
+	at     place
+	run    lab.Run
+	clock  lab.Clock
+	writer *store.Writer
+	status status
+}
+
+func (j *job) begin() error {
+	epoch := lab.NewEpoch()
+	j.clock = epoch.Clock()
+	e := j.ready.Experiment
+	j.run = lab.Run{
+		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Slot: j.at.slot,
+		Experiment: e, Key: e.Key(), Host: j.ready.host, Epoch: epoch,
+		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
+	}
+	var err error
+	if j.writer, err = j.lab.DB.Begin(j.run); err != nil {
+		return fmt.Errorf("begin run: %w", err)
+	}
+	j.status = status{emit: j.lab.Status, now: lab.Status{Run: j.run.ID, Title: j.title(), Step: j.at.step}, clock: j.clock}
+	return nil
+}
+
+func (j *job) title() string {
+	if j.at.arm != "" {
+		return j.at.arm + " " + j.run.Experiment.Name
+	}
+	return j.run.Experiment.Name
+}
+
+// measure starts the server, loads it and stops it; what became of it is in j.run.
+func (j *job) measure(ctx context.Context) {
+	target, server, err := j.serve(ctx)
+	if err == nil {
+		err = j.load(ctx, target, server)
+	}
+	if server != nil {
+		j.stop(ctx, server)
+	}
+	j.conclude(ctx, err)
+}
+
+// target is where the load goes.
+type target struct {
+	loadgen.Target
+	pid int
+}
+
+// serve brings up the server of the experiment, or checks the one that already runs.
+func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
+	s := j.run.Experiment.Server
+	j.status.stage("starting", 0)
+	if j.run.Experiment.Attached() {
+		facts, model, err := supervisor.Attach(ctx, s.BaseURL, j.ready.apiKey, s.Model)
+		if err != nil {
+			return target{}, nil, err
+		}
+		j.run.Server = facts
+		return target{loadgen.Target{URL: s.BaseURL, Model: model, APIKey: j.ready.apiKey, Version: facts.Version}, 0}, nil, nil
+	}
+	server, err := j.start(ctx)
+	if err != nil {
+		return target{}, server, err
+	}
+	facts, err := server.WaitReady(ctx)
+	j.keepFacts(facts)
+	if err != nil {
+		return target{}, server, err
+	}
+	j.event(lab.ServerReady, facts.Version)
+	return target{loadgen.Target{URL: server.URL(), Model: facts.ServedName, APIKey: j.ready.apiKey, Version: facts.Version}, server.PID()}, server, nil
+}
+
+func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
+	s := j.run.Experiment.Server
+	port, err := supervisor.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	launch, err := supervisor.Prepare(s, j.ready.install, j.ready.flags, "lab-"+j.run.ID, port)
+	if err != nil {
+		return nil, err
+	}
+	launch.APIKey = j.ready.apiKey
+	dir, err := os.MkdirTemp("", "lab-") // short: vllm makes unix sockets below it, whose paths may have 107 bytes
+	if err != nil {
+		return nil, fmt.Errorf("make scratch folder: %w", err)
+	}
+	j.run.Server.Argv, j.run.Server.Inert = launch.Argv, launch.Inert
+	j.writer.Update(j.run)
+	return supervisor.Start(launch, supervisor.Options{
+		Dir: dir, StateDir: j.lab.StateDir, RunID: j.run.ID, Clock: j.clock,
+		Log: j.writer.Log, Event: j.event,
+		StartTimeout: time.Duration(s.StartTimeout), StopTimeout: time.Duration(s.StopTimeout),
+	})
+}
+
+func (j *job) keepFacts(facts lab.ServerFacts) {
+	if len(facts.Argv) == 0 { // it never got far enough to be asked
+		facts.Argv, facts.Inert = j.run.Server.Argv, j.run.Server.Inert
+	}
+	j.run.Server = facts
+	j.writer.Update(j.run)
+}
+
+// load samples the hardware and drives every phase; it ends early with the cause when the server goes down or hangs.
+func (j *job) load(ctx context.Context, t target, server *supervisor.Server) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	progress := &loadgen.Progress{}
+	watched := j.watch(ctx, cancel, server, progress)
+	sampled := j.sample(ctx, t)
+	err := j.phases(ctx, t, progress)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause // why the load was ended says more than what the load saw of it
+	}
+	cancel(nil)
+	<-watched
+	<-sampled
+	return err
+}
+
+func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) error {
+	for _, p := range j.run.Experiment.Phases {
+		o := loadgen.Options{
+			Target: t.Target, Phase: p, Stream: j.at.stream, Vocab: j.ready.vocab, Clock: j.clock,
+			Record: j.writer.Request, Sample: j.writer.Sample, Progress: progress,
+		}
+		j.status.phase(p, "warm-up")
+		if err := loadgen.Warm(ctx, o); err != nil {
+			return fmt.Errorf("warm up for phase %s: %w", p.Name, err)
+		}
+		if j.at.burnIn {
+			continue
+		}
+		j.status.phase(p, "load")
+		j.event(lab.LoadStart, p.Name)
+		_, err := loadgen.Run(ctx, o)
+		j.event(lab.LoadEnd, p.Name)
+		if err != nil {
+			return fmt.Errorf("run phase %s: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// sample runs the sampler beside the load; the channel closes when it has ended.
+func (j *job) sample(ctx context.Context, t target) <-chan struct{} {
+	done := make(chan struct{})
+	e := j.run.Experiment
+	if e.Telemetry.Off || j.at.burnIn {
+		close(done)
+		return done
+	}
+	cfg := gpu.Config{
+		Epoch: j.run.Epoch, Telemetry: e.Telemetry, GPUs: e.Server.GPUs,
+		ServerPID: t.pid, EngineURL: t.URL, NVMLLib: j.lab.Getenv("LAB_NVML_LIB"),
+	}
+	if e.Server.Simulator != nil {
+		cfg.SimURL = t.URL
+	}
+	go func() {
+		defer close(done)
+		keep := func(s lab.Sample) {
+			j.writer.Sample(s)
+			j.status.sample(s)
+		}
+		if err := gpu.Watch(ctx, []string{j.lab.Self}, cfg, keep, j.event); err != nil && ctx.Err() == nil {
+			j.event(lab.SamplerLost, err.Error())
+		}
+	}()
+	return done
+}
+
+func (j *job) event(kind lab.EventKind, detail string) {
+	j.writer.Event(lab.Event{At: j.clock.Now(), Kind: kind, Detail: detail})
+}
+
+// stop ends the server and waits for the GPU's memory to fall back; the user's interrupt does not shorten it.
+func (j *job) stop(ctx context.Context, server *supervisor.Server) {
+	j.status.stage("stopping", 0)
+	j.event(lab.ServerStop, "")
+	stop := server.Stop(context.WithoutCancel(ctx))
+	j.run.Server.Stop = &stop
+	j.settle(context.WithoutCancel(ctx))
+}
+
+// conclude turns how the run went into its outcome.
+func (j *job) conclude(ctx context.Context, err error) {
+	var death *supervisor.DeathError
+	switch {
+	case err == nil:
+		j.run.Outcome = lab.Complete
+	case errors.As(err, &death):
+		j.run.Outcome, j.run.Failure = lab.Failed, &death.Failure
+		if j.run.Server.Stop == nil {
+			j.run.Server.Stop = death.Stop
+		}
+		j.event(lab.ServerExit, death.Failure.Reason)
+	case ctx.Err() != nil:
+		j.run.Outcome = lab.Interrupted
+		j.event(lab.UserStop, context.Cause(ctx).Error())
+	default:
+		j.run.Outcome, j.run.Failure = lab.Failed, &lab.Failure{Class: lab.FailUnknown, Reason: err.Error()}
+	}
+	j.run.Ended = j.clock.Now()
+}
+
+// seal computes the run's numbers from what was recorded and closes it.
+func (j *job) seal(ctx context.Context) (lab.Sealed, error) {
+	j.status.stage("sealing", 0)
+	tables, err := j.writer.Tables()
+	if err != nil {
+		j.writer.Close()
+		return lab.Sealed{}, fmt.Errorf("read back run %s: %w", j.run.ID, err)
+	}
+	summary := metric.Summarise(j.run, tables)
+	if !j.at.burnIn && j.run.Outcome == lab.Complete {
+		j.run.Findings = append(j.run.Findings, metric.Check(j.run, tables, summary)...)
+	}
+	if j.run.Experiment.Attached() {
+		j.run.Findings = append(j.run.Findings, lab.Finding{Code: "not-fresh", Level: lab.Note,
+			Detail: "the server already ran: what it did before is not known"})
+	}
+	if err := j.writer.Seal(j.run, summary); err != nil {
+		return lab.Sealed{}, fmt.Errorf("seal run %s: %w", j.run.ID, err)
+	}
+	j.status.end()
+	return lab.Sealed{Run: j.run, Summary: summary}, nil
+}
