@@ -34,15 +34,18 @@ func playVLLM() int {
 	return sim.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, scriptParams("testdata/script")) }
+
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LAB_DIR", filepath.Join(env.WorkDir, "records"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "runtime")) // the measuring lock: a box of its own
+			env.Values[sharedMemoryKey] = sharedMemory()
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -51,8 +54,9 @@ func TestScripts(t *testing.T) {
 			"signal":   sendSignal,
 			"noserver": noServer,
 			"json":     checkJSON,
+			"engine":   engine,
 		},
-	})
+	}
 }
 
 // exits CODE COMMAND... runs a command and wants its exit code; its output is left in the files stdout and stderr.
@@ -110,7 +114,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want := regexp.MustCompile("(?m)" + args[1])
 	var text []byte
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		text, _ = os.ReadFile(ts.MkAbs(args[0]))
 		if want.Match(text) {
 			return
@@ -128,46 +132,6 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, signals[args[0]]))
-}
-
-// noserver wants that no server of this script is left: no process whose command line names the script's folder or
-// one of its runs.
-func noServer(ts *testscript.TestScript, neg bool, args []string) {
-	left := serversUnder(ts.Getenv("WORK"))
-	if neg {
-		if len(left) == 0 {
-			ts.Fatalf("no server runs, want one")
-		}
-		return
-	}
-	for end := time.Now().Add(5 * time.Second); len(left) > 0 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		left = serversUnder(ts.Getenv("WORK"))
-	}
-	if len(left) > 0 {
-		ts.Fatalf("left running: %s", strings.Join(left, "; "))
-	}
-}
-
-// serversUnder lists simulated servers and samplers whose environment belongs to the folder.
-func serversUnder(work string) []string {
-	var left []string
-	stats, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, name := range stats {
-		dir := filepath.Dir(name)
-		env, err := os.ReadFile(name)
-		if err != nil || !strings.Contains(string(env), "LAB_DIR="+work+"/") {
-			continue
-		}
-		if state, err := os.ReadFile(filepath.Join(dir, "stat")); err != nil || strings.Contains(string(state), ") Z ") {
-			continue
-		}
-		cmd, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		line := strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " ")
-		if strings.Contains(line, "serve") || strings.Contains(line, "sampler") {
-			left = append(left, fmt.Sprintf("%s: %s", filepath.Base(dir), line))
-		}
-	}
-	return left
 }
 
 // json FILE PATH VALUE wants a value in a JSON document; PATH is keys and indices separated by dots.

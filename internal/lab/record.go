@@ -9,7 +9,7 @@ type RequestRecord struct {
 	Prompt uint64 `json:"prompt"` // hash of the prompt, so that arms can be checked for equal work
 
 	Intended  time.Duration `json:"intended"`             // when the schedule wanted it sent; closed loop: when its slot came free
-	Sent      time.Duration `json:"sent,omitempty"`       // the write of the request began
+	Sent      time.Duration `json:"sent,omitempty"`       // the client set about sending it; from here on waiting is the network's and the server's
 	Connected time.Duration `json:"connected,omitempty"`  // a new connection stood; absent on a reused one
 	Written   time.Duration `json:"written,omitempty"`    // last byte of the request handed to the kernel
 	FirstByte time.Duration `json:"first_byte,omitempty"` // first byte of the response head

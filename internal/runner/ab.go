@@ -47,7 +47,7 @@ func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Du
 		at := place{plan: &plan, arm: string(arm), block: block, slot: slot,
 			step: fmt.Sprintf("pair %d of %d", block, plan.Pairs)}
 		if !plan.Fresh {
-			at.stream = uint64(2 + slot) // 0 and 1 are the pools of measured and warm-up prompts
+			at.pool = uint64(2 + slot) // 0 and 1 are the pools of measured and warm-up prompts
 		}
 		start := time.Now()
 		if err := l.one(ctx, arms[string(arm)], at); err != nil {

@@ -108,7 +108,7 @@ func (l *Lab) vocab(e lab.Experiment) (int, error) {
 			return v, nil
 		}
 	}
-	if v, ok := loadgen.Vocab(e.Server.Model); ok {
+	if v, ok := loadgen.Vocab(e.Server.Model, l.Getenv); ok {
 		return v, nil
 	}
 	return common, nil

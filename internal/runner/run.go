@@ -22,7 +22,7 @@ type place struct {
 	block, slot int
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
-	stream      uint64 // pool of prompts: another one for each run on a server that is not fresh
+	pool        uint64 // pool of prompts: another one for each run on a server that is not fresh
 }
 
 // Run makes one run and returns it as it was sealed. A server that failed, an interrupt and numbers that must not be
@@ -103,7 +103,7 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 			return target{}, nil, err
 		}
 		j.run.Server = facts
-		return target{loadgen.Target{URL: s.BaseURL, Model: model, APIKey: j.ready.apiKey, Version: facts.Version}, 0}, nil, nil
+		return target{loadgen.Target{URL: s.BaseURL, Model: model, APIKey: j.ready.apiKey}, 0}, nil, nil
 	}
 	server, err := j.start(ctx)
 	if err != nil {
@@ -115,7 +115,7 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 		return target{}, server, err
 	}
 	j.event(lab.ServerReady, facts.Version)
-	return target{loadgen.Target{URL: server.URL(), Model: facts.ServedName, APIKey: j.ready.apiKey, Version: facts.Version}, server.PID()}, server, nil
+	return target{loadgen.Target{URL: server.URL(), Model: facts.ServedName, APIKey: j.ready.apiKey}, server.PID()}, server, nil
 }
 
 func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
@@ -170,7 +170,7 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) error {
 	for _, p := range j.run.Experiment.Phases {
 		o := loadgen.Options{
-			Target: t.Target, Phase: p, Stream: j.at.stream, Vocab: j.ready.vocab, Clock: j.clock,
+			Target: t.Target, Phase: p, Pool: j.at.pool, Vocab: j.ready.vocab, Clock: j.clock,
 			Record: j.writer.Request, Sample: j.writer.Sample, Progress: progress,
 		}
 		j.status.phase(p, "warm-up")

@@ -50,7 +50,7 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 	if limit == 0 || now.InFlight == 0 {
 		return nil
 	}
-	last := max(now.LastToken, now.LastSent) // the oldest thing that a live engine would have answered since
+	last := max(now.LastToken, now.Busy) // since then a live engine would have answered something
 	silent := j.clock.Now() - last
 	if silent < limit {
 		return nil

@@ -1,0 +1,225 @@
+package loadgen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+
+	"lab/internal/lab"
+)
+
+// Target is the server that is loaded.
+type Target struct {
+	URL    string // without /v1
+	Model  string // as the server calls it
+	APIKey string
+}
+
+// client sends requests over HTTP and records what comes back.
+type client struct {
+	target Target
+	http   *http.Client
+	clock  lab.Clock
+	token  func(at time.Duration) // output arrived
+}
+
+func newClient(t Target, clock lab.Clock, token func(time.Duration)) *client {
+	return &client{target: t, clock: clock, token: token, http: &http.Client{Transport: &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConns:        0, // no bound
+		MaxIdleConnsPerHost: 1 << 20,
+		IdleConnTimeout:     4 * time.Second, // uvicorn closes idle connections after 5 s
+		DisableCompression:  true,
+		ReadBufferSize:      32 << 10,
+		WriteBufferSize:     32 << 10,
+	}}}
+}
+
+func (c *client) close() { c.http.CloseIdleConnections() }
+
+// do sends one request and fills in what was seen of it. Every way in which it can end is a class of error in the
+// record.
+func (c *client) do(ctx context.Context, r Request, rec *lab.RequestRecord) {
+	rec.Sent = c.clock.Now()
+	class, detail := c.exchange(ctx, r, rec)
+	rec.Done = c.clock.Now()
+	if class == "" {
+		return
+	}
+	if ctx.Err() != nil && class != lab.ErrStatus && class != lab.ErrStream {
+		class, detail = lab.ErrCanceled, context.Cause(ctx).Error()
+		if errors.Is(context.Cause(ctx), errRequestTimeout) {
+			class = lab.ErrTimeout
+		}
+	}
+	rec.Error, rec.Detail = class, detail
+}
+
+var errRequestTimeout = errors.New("the request's own time limit was reached")
+
+func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord) (class, detail string) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if !info.Reused {
+				rec.Connected = c.clock.Now()
+			}
+		},
+		WroteRequest:         func(httptrace.WroteRequestInfo) { rec.Written = c.clock.Now() },
+		GotFirstResponseByte: func() { rec.FirstByte = c.clock.Now() },
+	})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.target.URL+r.Path, bytes.NewReader(r.Body))
+	if err != nil {
+		return lab.ErrConnect, err.Error()
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "text/event-stream")
+	// An idle connection that the server closed just now is tried again on a new one: net/http does so for requests
+	// with this key, and an empty one is not sent.
+	req.Header["Idempotency-Key"] = []string{}
+	if c.target.APIKey != "" {
+		req.Header.Set("Authorization", "Bearer "+c.target.APIKey)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return lab.ErrConnect, err.Error()
+	}
+	defer resp.Body.Close()
+	rec.Status = resp.StatusCode
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+		return lab.ErrStatus, fmt.Sprintf("status %d: %s", resp.StatusCode, errorText(body))
+	}
+	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
+		return lab.ErrFormat, fmt.Sprintf("content type %q is no event stream", kind)
+	}
+	return c.stream(resp.Body, r, rec)
+}
+
+// stream reads the events of one answer. The moment of arrival is taken when Read returns, before anything is parsed;
+// events that came in one read share it.
+func (c *client) stream(body io.Reader, r Request, rec *lab.RequestRecord) (class, detail string) {
+	s := stream{rec: rec, token: c.token}
+	rec.Chunks = make([]lab.Chunk, 0, max(r.Output, 16))
+	buf := make([]byte, 16<<10)
+	var split events
+	for {
+		n, err := body.Read(buf)
+		at := c.clock.Now()
+		bad := split.feed(buf[:n], func(data []byte) { s.event(data, at) })
+		if bad == nil {
+			bad = s.bad
+		}
+		if bad != nil {
+			return lab.ErrFormat, bad.Error()
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return lab.ErrCut, "the stream broke off: " + err.Error()
+		}
+	}
+	return s.verdict(r)
+}
+
+// stream is what has been seen of one answer.
+type stream struct {
+	rec     *lab.RequestRecord
+	token   func(at time.Duration)
+	done    bool
+	failure string // of an error event
+	bad     error
+}
+
+func (s *stream) event(data []byte, at time.Duration) {
+	f, err := parseFrame(data)
+	switch {
+	case err != nil:
+		if s.bad == nil {
+			s.bad = fmt.Errorf("%w: %.200s", err, data)
+		}
+	case f.done:
+		s.done = true
+	case f.failed:
+		s.failure = errorText(f.message)
+	default:
+		s.output(f, at)
+	}
+}
+
+// output takes a frame that is no error. It is a chunk if it brought output: text, or a token by the server's count. A
+// frame may bring a token without text (half a character), and the frame that opens a chat message brings none. Where
+// the server counts nothing, every other frame is taken for output.
+func (s *stream) output(f frame, at time.Duration) {
+	tokens := 0
+	if f.usage {
+		before := 0
+		if s.rec.Usage != nil {
+			before = s.rec.Usage.Output
+		}
+		tokens = max(0, f.output-before)
+		s.rec.Usage = &lab.Usage{Input: f.input, Output: f.output, Cached: max(f.cached, cached(s.rec.Usage))}
+	}
+	if f.finish != "" {
+		s.rec.Finish = f.finish
+	}
+	if f.choices == 0 {
+		return
+	}
+	if f.text || tokens > 0 || !f.usage && !f.role {
+		s.rec.Chunks = append(s.rec.Chunks, lab.Chunk{At: at, Tokens: tokens})
+		s.token(at)
+	}
+}
+
+func cached(u *lab.Usage) int {
+	if u == nil {
+		return 0
+	}
+	return u.Cached
+}
+
+// verdict says what a stream that came to its end was: [DONE] alone is no success.
+func (s *stream) verdict(r Request) (class, detail string) {
+	rec := s.rec
+	switch {
+	case s.failure != "":
+		return lab.ErrStream, s.failure
+	case !s.done:
+		return lab.ErrCut, "the stream ended without [DONE]"
+	case rec.Finish == "abort":
+		return lab.ErrAbort, "the server aborted the request"
+	case rec.Finish == "error":
+		return lab.ErrStream, "the server ended the request with an error"
+	case rec.Finish == "":
+		return lab.ErrCut, "the stream ended without a finish reason"
+	case len(rec.Chunks) == 0:
+		return lab.ErrFormat, "the stream carried no output"
+	case rec.Usage != nil && r.Output > 0 && rec.Usage.Output != r.Output:
+		return lab.ErrTokens, fmt.Sprintf("%d tokens came, %d were asked for", rec.Usage.Output, r.Output)
+	}
+	return "", ""
+}
+
+// ping opens one connection by a request that costs the server nothing.
+func (c *client) ping(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.target.URL+"/health", nil)
+	if err != nil {
+		return
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return
+	}
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	resp.Body.Close()
+}
