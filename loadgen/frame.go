@@ -36,6 +36,9 @@ func parseFrame(data []byte) (frame, error) {
 	err := w.object(func(key []byte) error {
 		switch string(key) {
 		case "choices":
+			if w.null() {
+				return nil
+			}
 			return w.array(func() error { f.choices++; return w.choice(&f) })
 		case "usage":
 			return w.tokens(&f)
@@ -49,7 +52,7 @@ func parseFrame(data []byte) (frame, error) {
 			}
 			return nil
 		case "object":
-			value, err := w.str()
+			value, err := w.text()
 			flat = string(value) == "error"
 			return err
 		}
@@ -76,7 +79,7 @@ func (w *walker) choice(f *frame) error {
 		case "delta":
 			return w.delta(f)
 		case "finish_reason":
-			value, err := w.str()
+			value, err := w.text()
 			if err == nil && value != nil {
 				f.finish = reason(value)
 			}
@@ -97,6 +100,9 @@ func reason(value []byte) string {
 }
 
 func (w *walker) delta(f *frame) error {
+	if w.peek() != '{' {
+		return w.skip()
+	}
 	return w.object(func(key []byte) error {
 		switch string(key) {
 		case "role":
@@ -120,8 +126,8 @@ func (w *walker) tokens(f *frame) error {
 		case "completion_tokens":
 			return w.int(&f.output)
 		case "prompt_tokens_details":
-			if w.null() {
-				return nil
+			if w.peek() != '{' {
+				return w.skip()
 			}
 			return w.object(func(key []byte) error {
 				if string(key) == "cached_tokens" {
@@ -179,11 +185,8 @@ func (w *walker) null() bool {
 	return false
 }
 
-// object calls f at the value of every key; f steps over the value. A null has no keys.
+// object calls f at the value of every key; f steps over the value.
 func (w *walker) object(f func(key []byte) error) error {
-	if w.null() {
-		return nil
-	}
 	if err := w.expect('{'); err != nil {
 		return err
 	}
@@ -214,11 +217,8 @@ func (w *walker) object(f func(key []byte) error) error {
 	}
 }
 
-// array calls f at every element; f steps over it. A null has no elements.
+// array calls f at every element; f steps over it.
 func (w *walker) array(f func() error) error {
-	if w.null() {
-		return nil
-	}
 	if err := w.expect('['); err != nil {
 		return err
 	}
@@ -238,11 +238,16 @@ func (w *walker) array(f func() error) error {
 	}
 }
 
-// str steps over a string and gives what is between its quotes, escapes as they stand; nil for null.
-func (w *walker) str() ([]byte, error) {
-	if w.null() {
-		return nil, nil
+// text gives a string; a value of any other kind is stepped over and gives nil.
+func (w *walker) text() ([]byte, error) {
+	if w.peek() != '"' {
+		return nil, w.skip()
 	}
+	return w.str()
+}
+
+// str steps over a string and gives what is between its quotes, escapes as they stand.
+func (w *walker) str() ([]byte, error) {
 	if err := w.expect('"'); err != nil {
 		return nil, err
 	}
@@ -275,6 +280,9 @@ func (w *walker) nonEmpty(found *bool) error {
 }
 
 func (w *walker) int(n *int) error {
+	if w.null() {
+		return nil
+	}
 	start := w.skipSpace()
 	if err := w.skip(); err != nil {
 		return err

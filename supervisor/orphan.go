@@ -69,6 +69,15 @@ type Orphan struct {
 	record record
 }
 
+// String names the run and what still runs of it.
+func (o Orphan) String() string {
+	what := "only files"
+	if len(o.Names) > 0 {
+		what = strings.Join(o.Names, ", ")
+	}
+	return fmt.Sprintf("the server of run %s on port %d: %s", o.RunID, o.Port, what)
+}
+
 // Orphans lists what killed labs left. A process is listed only if it is provably the one that was started: same boot,
 // same pid and start time, or in the group of one that is. Nothing of a lab that still runs is listed.
 func Orphans(stateDir string) ([]Orphan, error) {

@@ -21,13 +21,13 @@ const (
 	badAnswers  = 25               // answers of /health in a row that are not 200
 )
 
-// DeathError says that a server did not become ready, and how it was stopped.
+// DeathError says why a server is lost, and how it was stopped.
 type DeathError struct {
 	Failure lab.Failure
-	Stop    lab.Stop
+	Stop    *lab.Stop // nil where it has not been stopped yet
 }
 
-func (e *DeathError) Error() string { return "server did not become ready: " + e.Failure.Reason }
+func (e *DeathError) Error() string { return "run server: " + e.Failure.Reason }
 
 // WaitReady waits until the server really serves: /health answers 200, the answering process is ours and is the vllm
 // and the model that were started, and a one-token request completes. On an error the server has been stopped; the
@@ -84,7 +84,7 @@ func (s *Server) giveUp(ctx context.Context, f *lab.Failure, err error) error {
 	if f.Exit == "" && len(stop.Signals) == 0 {
 		f.Exit = stop.Exit
 	}
-	return &DeathError{Failure: *f, Stop: stop}
+	return &DeathError{Failure: *f, Stop: &stop}
 }
 
 // untilHealthy polls until /health answers 200. It returns a failure if the server will not come, and an error if

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -24,14 +22,8 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lab":  func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
-		"vllm": func() { os.Exit(playVLLM()) },
+		"vllm": func() { os.Exit(sim.Main(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
-}
-
-func playVLLM() int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	return sim.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 func TestScripts(t *testing.T) { testscript.Run(t, scriptParams("testdata/script")) }

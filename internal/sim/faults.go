@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// faults are the ways in which a server can be told to fail; times count from the moment it is ready.
+type faults struct {
+	lateStart    time.Duration
+	noStart      bool
+	exitAtStart  int // exit code; 0: no
+	crashAfter   time.Duration
+	hangAfter    time.Duration
+	cutStreams   float64 // shares of requests
+	streamErrors float64
+	short        float64
+	merge        float64 // share of tokens that come with the next one
+	slowFactor   float64
+	slowAfter    time.Duration
+	warmCache    bool
+	throttle     float64 // clocks fall to this share
+	throttleAt   time.Duration
+	ignoreTerm   bool
+	wrongName    bool
+}
+
+// set reads one fault: a word, or word=value.
+func (f *faults) set(spec string) error {
+	name, value, _ := strings.Cut(spec, "=")
+	var err error
+	switch name {
+	case "late-start":
+		f.lateStart, err = time.ParseDuration(value)
+	case "no-start":
+		f.noStart = true
+	case "exit-at-start":
+		f.exitAtStart, err = strconv.Atoi(value)
+	case "crash-after":
+		f.crashAfter, err = time.ParseDuration(value)
+	case "hang-after":
+		f.hangAfter, err = time.ParseDuration(value)
+	case "cut-streams":
+		f.cutStreams, err = share(value)
+	case "stream-errors":
+		f.streamErrors, err = share(value)
+	case "short":
+		f.short, err = share(value)
+	case "merge":
+		f.merge, err = share(value)
+	case "slow-tokens":
+		f.slowFactor, f.slowAfter, err = factorAt(value)
+	case "throttle":
+		f.throttle, f.throttleAt, err = factorAt(value)
+	case "warm-cache":
+		f.warmCache = true
+	case "ignore-term":
+		f.ignoreTerm = true
+	case "wrong-name":
+		f.wrongName = true
+	default:
+		return fmt.Errorf("--fail %s: unknown fault; lab sim --help lists them", spec)
+	}
+	if err != nil {
+		return fmt.Errorf("--fail %s: %w", spec, err)
+	}
+	return nil
+}
+
+func share(text string) (float64, error) {
+	v, err := strconv.ParseFloat(text, 64)
+	if err == nil && !(v >= 0 && v <= 1) {
+		err = fmt.Errorf("%s is no share between 0 and 1", text)
+	}
+	return v, err
+}
+
+// factorAt reads 2x@5s.
+func factorAt(text string) (float64, time.Duration, error) {
+	number, moment, ok := strings.Cut(text, "@")
+	factor, err := strconv.ParseFloat(strings.TrimSuffix(number, "x"), 64)
+	if err != nil || !ok || factor <= 0 {
+		return 0, 0, fmt.Errorf("write for example 2x@5s")
+	}
+	at, err := time.ParseDuration(moment)
+	return factor, at, err
+}
