@@ -1,12 +1,11 @@
 package store
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,7 @@ import (
 type Entry struct {
 	ID       string        `json:"id"`
 	Name     string        `json:"name"`
-	Model    string        `json:"model"`
+	Model    string        `json:"model"` // the base URL where a running server was used
 	Arm      string        `json:"arm,omitempty"`
 	PlanID   string        `json:"plan,omitempty"`
 	Block    int           `json:"block,omitempty"`
@@ -28,13 +27,14 @@ type Entry struct {
 	Valid    bool          `json:"valid"`
 	Started  time.Time     `json:"started"`
 	Took     time.Duration `json:"took"`
-	Headline []lab.Figure  `json:"headline,omitempty"` // the deciding figures of the judged phases
+	Headline []lab.Figure  `json:"headline,omitempty"` // the telling figures of the judged phases
 	Key      string        `json:"key"`
 	Tags     []string      `json:"tags,omitempty"`
-	Problem  string        `json:"problem,omitempty"` // the run file cannot be read
+	Problem  string        `json:"problem,omitempty"` // why the run file cannot be read; only ID is known then
 }
 
-func entryOf(run lab.Run, s lab.Summary) Entry {
+func entryOf(s lab.Sealed) Entry {
+	run := s.Run
 	e := Entry{
 		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block,
 		Outcome: run.Outcome, Valid: run.Valid(), Started: run.Epoch.Wall, Took: run.Ended, Key: run.Key, Tags: run.Tags,
@@ -45,9 +45,9 @@ func entryOf(run lab.Run, s lab.Summary) Entry {
 	if run.Plan != nil {
 		e.PlanID = run.Plan.ID
 	}
-	for _, tally := range s.Phases {
+	for _, tally := range s.Summary.Phases {
 		for _, metric := range []string{"ttft.mean", "tpot.mean", "output_throughput"} {
-			if f, ok := s.Figure(tally.Phase, metric); ok && tally.Judged {
+			if f, ok := s.Summary.Figure(tally.Phase, metric); ok && tally.Judged {
 				e.Headline = append(e.Headline, f)
 			}
 		}
@@ -55,87 +55,129 @@ func entryOf(run lab.Run, s lab.Summary) Entry {
 	return e
 }
 
-// List gives every run, oldest first, from the catalog. Where catalog and run files disagree (a crash between the two,
-// a file copied in or deleted by hand) the files are right and the catalog is mended.
+// openCatalog makes the catalog where there is none. A damaged one is put aside and made anew.
+func (db *DB) openCatalog() error {
+	err := db.viewCatalog(func(*bbolt.Tx) error { return nil })
+	if errors.Is(err, errDamaged) {
+		if info, statErr := os.Stat(db.catalog()); statErr == nil && info.Size() > 0 { // an empty one is just being made
+			if err := os.Rename(db.catalog(), db.catalog()+".damaged"); err != nil {
+				return err
+			}
+		}
+		return db.Rebuild()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return db.Rebuild()
+	}
+	return err
+}
+
+func (db *DB) viewCatalog(f func(*bbolt.Tx) error) error {
+	return view(db.catalog(), func(tx *bbolt.Tx) error {
+		if _, err := checkSchema(tx); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+func (db *DB) changeCatalog(f func(*bbolt.Tx) error) error {
+	return change(db.catalog(), lockWait, true, func(tx *bbolt.Tx) error {
+		if _, err := checkSchema(tx); err != nil {
+			return err
+		}
+		return errors.Join(put(tx, "meta", "schema", schema), f(tx))
+	})
+}
+
+// List gives every run, oldest first, from the catalog. Where catalog and run files disagree (a crash between the two, a
+// file copied in or deleted by hand) the files are right and the catalog is mended.
 func (db *DB) List() ([]Entry, error) {
-	ids, err := db.runIDs()
+	var known []Entry
+	err := db.viewCatalog(func(tx *bbolt.Tx) (err error) {
+		known, err = all[Entry](tx, "runs")
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	ids, err := db.runIDs() // after the catalog, so that a run that begins meanwhile does not look like a deleted one
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]Entry{}
-	err = view(db.catalog(), lockWait, func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte("runs"))
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(_, text []byte) error {
-			var e Entry
-			if err := json.Unmarshal(text, &e); err != nil {
-				return err
-			}
-			known[e.ID] = e
-			return nil
-		})
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read catalog: %w (it can be deleted: it is made anew from the runs)", err)
-	}
-	return db.mend(ids, known)
+	entries := db.mend(ids, known)
+	slices.SortFunc(entries, func(a, b Entry) int { return byTime(a.ID, b.ID, a.Started, b.Started) })
+	return entries, nil
 }
 
-func (db *DB) mend(ids []string, known map[string]Entry) ([]Entry, error) {
-	var entries, found []Entry
+// byTime orders by the second that an id names; within it by the clock, since the end of an id is noise.
+func byTime(idA, idB string, a, b time.Time) int {
+	second := func(id string) string { return id[:min(len(id), len("20060102-150405"))] }
+	return cmp.Or(strings.Compare(second(idA), second(idB)), a.Compare(b), strings.Compare(idA, idB))
+}
+
+// mend makes the list of the runs that have a file, and brings the catalog in line with it.
+func (db *DB) mend(ids []string, known []Entry) []Entry {
+	byID := make(map[string]Entry, len(known))
+	for _, e := range known {
+		byID[e.ID] = e
+	}
+	var entries []Entry
+	var found []lab.Sealed
 	for _, id := range ids {
-		e, ok := known[id]
-		if !ok || e.Outcome == lab.Live {
-			e = db.readEntry(id)
+		e, ok := byID[id]
+		delete(byID, id)
+		if !ok || e.Outcome == lab.Live { // a live run may have ended since
+			sealed, err := db.Sealed(id)
+			if errors.As(err, new(*RefError)) {
+				continue // removed a moment ago
+			}
+			if err == nil && sealed.Run.ID != id {
+				err = fmt.Errorf("read run %s: %s holds run %q: give the file its own name back", id, db.runFile(id), sealed.Run.ID)
+			}
+			if err != nil { // perhaps only for now: not a thing to remember
+				entries = append(entries, Entry{ID: id, Outcome: lab.Failed, Problem: err.Error()})
+				continue
+			}
+			e = entryOf(sealed)
 			if !ok || e.Outcome != lab.Live {
-				found = append(found, e)
+				found = append(found, sealed)
 			}
 		}
 		entries = append(entries, e)
 	}
-	var gone []string
-	for id := range known {
-		if !slices.Contains(ids, id) {
-			gone = append(gone, id)
-		}
-	}
-	if len(found)+len(gone) == 0 {
-		return entries, nil
-	}
-	err := update(db.catalog(), lockWait, func(tx *bbolt.Tx) error {
-		for _, e := range found {
-			if err := put(tx, "runs", e.ID, e); e.Problem == "" && err != nil {
-				return err
+	if len(found)+len(byID) > 0 {
+		// The list is right even where the catalog cannot be written; the next one tries again.
+		_ = db.changeCatalog(func(tx *bbolt.Tx) error {
+			for id := range byID {
+				if err := tx.Bucket([]byte("runs")).Delete([]byte(id)); err != nil {
+					return err
+				}
 			}
-		}
-		for _, id := range gone {
-			if err := tx.Bucket([]byte("runs")).Delete([]byte(id)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("mend catalog: %w", err)
+			return putEntries(tx, found)
+		})
 	}
-	return entries, nil
+	return entries
 }
 
-// readEntry makes a run's line from its file; a file that cannot be read is a line too, which says so.
-func (db *DB) readEntry(id string) Entry {
-	sealed, err := db.Sealed(id)
-	if err != nil {
-		return Entry{ID: id, Outcome: lab.Failed, Problem: err.Error()}
+// putEntries writes runs and their plans into the catalog.
+func putEntries(tx *bbolt.Tx, runs []lab.Sealed) error {
+	for _, sealed := range runs {
+		if err := put(tx, "runs", sealed.Run.ID, entryOf(sealed)); err != nil {
+			return err
+		}
+		if p := sealed.Run.Plan; p != nil {
+			if err := put(tx, "plans", p.ID, p); err != nil {
+				return err
+			}
+		}
 	}
-	return entryOf(sealed.Run, sealed.Summary)
+	return nil
 }
 
 func (db *DB) remember(run lab.Run, s lab.Summary) error {
-	err := update(db.catalog(), lockWait, func(tx *bbolt.Tx) error {
-		e := entryOf(run, s)
-		return put(tx, "runs", e.ID, e)
+	err := db.changeCatalog(func(tx *bbolt.Tx) error {
+		return putEntries(tx, []lab.Sealed{{Run: run, Summary: s}})
 	})
 	if err != nil {
 		return fmt.Errorf("write catalog: %w", err)
@@ -143,12 +185,25 @@ func (db *DB) remember(run lab.Run, s lab.Summary) error {
 	return nil
 }
 
+// forget takes a run out of the catalog, and its plan with the last run of it.
 func (db *DB) forget(id string) error {
-	err := update(db.catalog(), lockWait, func(tx *bbolt.Tx) error {
-		if b := tx.Bucket([]byte("runs")); b != nil {
-			return b.Delete([]byte(id))
+	err := db.changeCatalog(func(tx *bbolt.Tx) error {
+		var gone Entry
+		if ok, err := get(tx, "runs", id, &gone); err != nil || !ok {
+			return err
 		}
-		return nil
+		if err := tx.Bucket([]byte("runs")).Delete([]byte(id)); err != nil {
+			return err
+		}
+		entries, err := all[Entry](tx, "runs")
+		plans := tx.Bucket([]byte("plans"))
+		if err != nil || plans == nil || gone.PlanID == "" {
+			return err
+		}
+		if slices.ContainsFunc(entries, func(e Entry) bool { return e.PlanID == gone.PlanID }) {
+			return nil
+		}
+		return plans.Delete([]byte(gone.PlanID))
 	})
 	if err != nil {
 		return fmt.Errorf("write catalog: %w", err)
@@ -156,123 +211,29 @@ func (db *DB) forget(id string) error {
 	return nil
 }
 
-// Rebuild makes the catalog anew from the run files, plans included: every run of a plan carries it.
+// Rebuild makes the catalog anew from the run files, plans included: every run of a plan carries it. Plans without a run
+// stay.
 func (db *DB) Rebuild() error {
-	if err := os.Remove(db.catalog()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("rebuild catalog: %w", err)
-	}
 	ids, err := db.runIDs()
 	if err != nil {
 		return err
 	}
-	err = update(db.catalog(), lockWait, func(tx *bbolt.Tx) error {
-		for _, id := range ids {
-			sealed, err := db.Sealed(id)
-			if err != nil {
-				continue // List reports it by name
-			}
-			e := entryOf(sealed.Run, sealed.Summary)
-			if err := put(tx, "runs", e.ID, e); err != nil {
+	var runs []lab.Sealed
+	for _, id := range ids {
+		if sealed, err := db.Sealed(id); err == nil && sealed.Run.ID == id { // List reports the others by name
+			runs = append(runs, sealed)
+		}
+	}
+	err = db.changeCatalog(func(tx *bbolt.Tx) error {
+		if tx.Bucket([]byte("runs")) != nil {
+			if err := tx.DeleteBucket([]byte("runs")); err != nil {
 				return err
 			}
-			if p := sealed.Run.Plan; p != nil {
-				if err := put(tx, "plans", p.ID, p); err != nil {
-					return err
-				}
-			}
 		}
-		return nil
+		return putEntries(tx, runs)
 	})
 	if err != nil {
 		return fmt.Errorf("rebuild catalog: %w", err)
 	}
 	return nil
-}
-
-// recover marks live runs whose process is gone as interrupted and takes away half-written sealed files.
-func (db *DB) recover() error {
-	_, err := os.Stat(db.catalog())
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if fresh {
-		if err := db.Rebuild(); err != nil { // a lost catalog, or a new folder
-			return err
-		}
-	}
-	entries, err := db.List()
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Outcome != lab.Live {
-			continue
-		}
-		if err := db.recoverRun(e.ID); err != nil {
-			return fmt.Errorf("recover run %s: %w", e.ID, err)
-		}
-	}
-	return nil
-}
-
-func (db *DB) recoverRun(id string) error {
-	var run lab.Run
-	abandoned := false
-	err := update(db.runFile(id), lockWait, func(tx *bbolt.Tx) error {
-		var o owner
-		if _, err := get(tx, "meta", "owner", &o); err != nil {
-			return err
-		}
-		if _, err := get(tx, "meta", "run", &run); err != nil {
-			return err
-		}
-		if run.Outcome != lab.Live || o.alive() {
-			return nil
-		}
-		abandoned = true
-		run.Outcome = lab.Interrupted
-		run.Findings = append(run.Findings, lab.Finding{Code: "killed", Level: lab.Invalid,
-			Detail: "lab itself was killed during this run; what it had recorded until a second before is kept"})
-		return put(tx, "meta", "run", run)
-	})
-	if err != nil || !abandoned {
-		return err
-	}
-	if err := os.Remove(db.runFile(id) + sealing); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return db.remember(run, lab.Summary{})
-}
-
-// owner is the process that records a run.
-type owner struct {
-	PID   int    `json:"pid"`
-	Start string `json:"start"` // in clock ticks since boot: a pid may be used again
-	Boot  string `json:"boot"`
-}
-
-func self() owner {
-	return owner{PID: os.Getpid(), Start: startTime(os.Getpid()), Boot: bootID()}
-}
-
-func (o owner) alive() bool {
-	return o.PID != 0 && o.Boot == bootID() && startTime(o.PID) == o.Start && o.Start != ""
-}
-
-func bootID() string {
-	text, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(text))
-}
-
-// startTime is field 22 of /proc/PID/stat; the fields are counted after the last parenthesis, since the name before it
-// may hold anything.
-func startTime(pid int) string {
-	text, err := os.ReadFile(filepath.Join("/proc", fmt.Sprint(pid), "stat"))
-	if err != nil {
-		return ""
-	}
-	_, rest, ok := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 20 || fields[0] == "Z" {
-		return ""
-	}
-	return fields[19]
 }

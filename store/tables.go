@@ -2,8 +2,14 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -11,8 +17,9 @@ import (
 	"lab/internal/lab"
 )
 
-// The tables of a sealed run are parquet: delta encoding where values grow or repeat, zstd over all. Any tool that reads
-// parquet can read them. Moments are nanoseconds since the run's epoch, those of chunks microseconds; 0 is absent.
+// Tables are Parquet: delta encoding where values grow or are alike, zstd over all, so any tool that reads Parquet reads
+// them. Moments are nanoseconds since the run's epoch, those of chunks microseconds; 0 is absent. Free text that is no
+// UTF-8 gets U+FFFD for what is not.
 
 // requestRow is a request without its chunks.
 type requestRow struct {
@@ -25,7 +32,8 @@ type requestRow struct {
 	Written    int64  `parquet:"written_ns,delta"`
 	FirstByte  int64  `parquet:"first_byte_ns,delta"`
 	Done       int64  `parquet:"done_ns,delta"`
-	Chunks     int64  `parquet:"chunks,delta"` // so many rows of the chunk table are this request's, in order
+	Chunks     int64  `parquet:"chunks,delta"`         // so many rows of the chunk table are this request's, in order
+	FirstChunk int64  `parquet:"first_chunk_us,delta"` // absent without chunks
 	WantInput  int64  `parquet:"want_input,delta"`
 	WantOutput int64  `parquet:"want_output,delta"`
 	HasUsage   bool   `parquet:"has_usage"`
@@ -38,8 +46,8 @@ type requestRow struct {
 	Detail     string `parquet:"detail,dict"`
 }
 
-// chunkRow is one chunk: the time since the chunk before it in the same request, for the first since the epoch. Gaps
-// are alike, so their differences are small and pack well.
+// chunkRow is one chunk. Gap is the time since the chunk before it in the same request, 0 for the first, whose moment
+// stands in the request table: gaps are alike, so they pack well.
 type chunkRow struct {
 	Gap    int64 `parquet:"gap_us,delta"`
 	Tokens int64 `parquet:"tokens,delta"`
@@ -47,7 +55,7 @@ type chunkRow struct {
 
 // sampleRow is one value of one sample; a sample without values is one row without a metric.
 type sampleRow struct {
-	Sample int64   `parquet:"sample,delta"`
+	Sample int64   `parquet:"sample,delta"` // counts samples, from 0
 	At     int64   `parquet:"at_ns,delta"`
 	Took   int64   `parquet:"took_ns,delta"`
 	Device string  `parquet:"device,dict"`
@@ -56,99 +64,178 @@ type sampleRow struct {
 	Value  float64 `parquet:"value"`
 }
 
-func encodeTables(t lab.Tables) (map[string][]byte, error) {
-	requests, chunks := splitRequests(t.Requests)
-	values := map[string][]byte{}
-	var err error
-	if values["requests"], err = encodeRows(requests); err != nil {
-		return nil, fmt.Errorf("encode requests: %w", err)
-	}
-	if values["chunks"], err = encodeRows(chunks); err != nil {
-		return nil, fmt.Errorf("encode chunks: %w", err)
-	}
-	if values["samples"], err = encodeRows(spreadSamples(t.Samples)); err != nil {
-		return nil, fmt.Errorf("encode samples: %w", err)
-	}
-	if values["events"], err = pack(t.Events); err != nil {
-		return nil, fmt.Errorf("encode events: %w", err)
-	}
-	if values["log"], err = pack(t.Log); err != nil {
-		return nil, fmt.Errorf("encode log: %w", err)
-	}
-	return values, nil
+type eventRow struct {
+	At     int64  `parquet:"at_ns,delta"`
+	Kind   string `parquet:"kind,dict"`
+	Detail string `parquet:"detail"`
 }
 
-func decodeTables(value func([]byte) []byte) (lab.Tables, error) {
-	var t lab.Tables
-	requests, err := decodeRows[requestRow](value([]byte("requests")))
+type logRow struct {
+	At     int64  `parquet:"at_ns,delta"`
+	Stderr bool   `parquet:"stderr"`
+	Text   string `parquet:"text"`
+}
+
+func encode(t lab.Tables) (batch, error) {
+	requests, chunks := splitRequests(t.Requests)
+	b := batch{}
+	err := errors.Join(
+		encodeRows(b, "requests", requests),
+		encodeRows(b, "chunks", chunks),
+		encodeRows(b, "samples", spreadSamples(t.Samples)),
+		encodeRows(b, "events", convert(t.Events, func(e lab.Event) eventRow {
+			return eventRow{At: int64(e.At), Kind: string(e.Kind), Detail: valid(e.Detail)}
+		})),
+		encodeRows(b, "log", convert(t.Log, func(l lab.LogLine) logRow {
+			return logRow{At: int64(l.At), Stderr: l.Stderr, Text: valid(l.Text)}
+		})),
+	)
+	return b, err
+}
+
+func (b batch) decode() (t lab.Tables, err error) {
+	defer func() { // of the Parquet reader, which trusts what it reads
+		if p := recover(); p != nil {
+			t, err = lab.Tables{}, fmt.Errorf("decode tables: %w: %v", errDamaged, p)
+		}
+	}()
+	requests, err := decodeRows[requestRow](b, "requests")
 	if err != nil {
-		return t, fmt.Errorf("decode requests: %w", err)
-	}
-	chunks, err := decodeRows[chunkRow](value([]byte("chunks")))
-	if err != nil {
-		return t, fmt.Errorf("decode chunks: %w", err)
-	}
-	if t.Requests, err = joinRequests(requests, chunks); err != nil {
 		return t, err
 	}
-	samples, err := decodeRows[sampleRow](value([]byte("samples")))
+	chunks, err := decodeRows[chunkRow](b, "chunks")
 	if err != nil {
-		return t, fmt.Errorf("decode samples: %w", err)
+		return t, err
+	}
+	if t.Requests, err = joinRequests(requests, chunks); err != nil {
+		return lab.Tables{}, err
+	}
+	samples, err := decodeRows[sampleRow](b, "samples")
+	if err != nil {
+		return lab.Tables{}, err
 	}
 	t.Samples = gatherSamples(samples)
-	if err := unpack(value([]byte("events")), &t.Events); err != nil {
-		return t, fmt.Errorf("decode events: %w", err)
+	events, err := decodeRows[eventRow](b, "events")
+	if err != nil {
+		return lab.Tables{}, err
 	}
-	if err := unpack(value([]byte("log")), &t.Log); err != nil {
-		return t, fmt.Errorf("decode log: %w", err)
+	t.Events = convert(events, func(e eventRow) lab.Event {
+		return lab.Event{At: time.Duration(e.At), Kind: lab.EventKind(e.Kind), Detail: e.Detail}
+	})
+	lines, err := decodeRows[logRow](b, "log")
+	if err != nil {
+		return lab.Tables{}, err
 	}
+	t.Log = convert(lines, func(l logRow) lab.LogLine {
+		return lab.LogLine{At: time.Duration(l.At), Stderr: l.Stderr, Text: l.Text}
+	})
 	return t, nil
 }
 
-func encodeRows[T any](rows []T) ([]byte, error) {
+func encodeRows[T any](b batch, table string, rows []T) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	var buf bytes.Buffer
 	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(&parquet.Zstd))
 	if _, err := w.Write(rows); err != nil {
-		return nil, err
+		return fmt.Errorf("encode %s: %w", table, err)
 	}
 	if err := w.Close(); err != nil {
-		return nil, err
+		return fmt.Errorf("encode %s: %w", table, err)
 	}
-	return buf.Bytes(), nil
+	b[table] = buf.Bytes()
+	return nil
 }
 
-func decodeRows[T any](data []byte) ([]T, error) {
-	return parquet.Read[T](bytes.NewReader(data), int64(len(data)))
+// decodeRows reads in steps, so that a damaged count of rows does not ask for more memory than there are rows.
+func decodeRows[T any](b batch, table string) ([]T, error) {
+	value, ok := b[table]
+	if !ok {
+		return nil, nil
+	}
+	file, err := parquet.OpenFile(bytes.NewReader(value), int64(len(value)))
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w: %w", table, errDamaged, err)
+	}
+	r := parquet.NewGenericReader[T](file)
+	defer r.Close() // it reads from memory
+	var rows []T
+	step := make([]T, min(max(file.NumRows(), 0), 64<<10))
+	for {
+		n, err := r.Read(step)
+		rows = append(rows, step[:n]...)
+		if err == io.EOF {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("decode %s: %w: %w", table, errDamaged, err)
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("decode %s: %w: rows are missing", table, errDamaged)
+		}
+	}
+}
+
+func checksum(value []byte) []byte {
+	return binary.BigEndian.AppendUint32(nil, crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func convert[A, B any](from []A, f func(A) B) []B {
+	if len(from) == 0 {
+		return nil
+	}
+	to := make([]B, len(from))
+	for i, a := range from {
+		to[i] = f(a)
+	}
+	return to
+}
+
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+// join puts the records of b behind those of a.
+func join(a, b lab.Tables) lab.Tables {
+	return lab.Tables{
+		Requests: append(a.Requests, b.Requests...), Samples: append(a.Samples, b.Samples...),
+		Events: append(a.Events, b.Events...), Log: append(a.Log, b.Log...),
+	}
 }
 
 func splitRequests(records []lab.RequestRecord) ([]requestRow, []chunkRow) {
-	rows := make([]requestRow, 0, len(records))
-	var chunks []chunkRow
+	total := 0
+	for _, r := range records {
+		total += len(r.Chunks)
+	}
+	rows, chunks := make([]requestRow, 0, len(records)), make([]chunkRow, 0, total)
 	for _, r := range records {
 		row := requestRow{
 			Seq: int64(r.Seq), Phase: r.Phase, Prompt: r.Prompt,
 			Intended: int64(r.Intended), Sent: int64(r.Sent), Connected: int64(r.Connected), Written: int64(r.Written),
 			FirstByte: int64(r.FirstByte), Done: int64(r.Done), Chunks: int64(len(r.Chunks)),
 			WantInput: int64(r.WantInput), WantOutput: int64(r.WantOutput),
-			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: r.Detail,
+			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: valid(r.Detail),
 		}
 		if r.Usage != nil {
 			row.HasUsage = true
 			row.Input, row.Output, row.Cached = int64(r.Usage.Input), int64(r.Usage.Output), int64(r.Usage.Cached)
 		}
-		rows = append(rows, row)
 		before := int64(0)
-		for _, c := range r.Chunks {
+		for i, c := range r.Chunks {
 			at := c.At.Microseconds()
+			if i == 0 {
+				row.FirstChunk, before = at, at
+			}
 			chunks = append(chunks, chunkRow{Gap: at - before, Tokens: int64(c.Tokens)})
 			before = at
 		}
+		rows = append(rows, row)
 	}
 	return rows, chunks
 }
 
 func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, error) {
-	records := make([]lab.RequestRecord, 0, len(rows))
+	var records []lab.RequestRecord
 	for _, row := range rows {
 		r := lab.RequestRecord{
 			Seq: int(row.Seq), Phase: row.Phase, Prompt: row.Prompt,
@@ -160,14 +247,14 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 		if row.HasUsage {
 			r.Usage = &lab.Usage{Input: int(row.Input), Output: int(row.Output), Cached: int(row.Cached)}
 		}
-		if int64(len(chunks)) < row.Chunks {
-			return nil, fmt.Errorf("decode chunks: request %d says %d, %d are left", row.Seq, row.Chunks, len(chunks))
+		if row.Chunks < 0 || int64(len(chunks)) < row.Chunks {
+			return nil, fmt.Errorf("decode chunks: %w: request %d says %d, %d are left", errDamaged, row.Seq, row.Chunks, len(chunks))
 		}
-		at := int64(0)
-		for _, c := range chunks[:row.Chunks] {
+		at := row.FirstChunk
+		r.Chunks = convert(chunks[:row.Chunks], func(c chunkRow) lab.Chunk {
 			at += c.Gap
-			r.Chunks = append(r.Chunks, lab.Chunk{At: time.Duration(at) * time.Microsecond, Tokens: int(c.Tokens)})
-		}
+			return lab.Chunk{At: time.Duration(at) * time.Microsecond, Tokens: int(c.Tokens)}
+		})
 		chunks = chunks[row.Chunks:]
 		records = append(records, r)
 	}
@@ -177,17 +264,12 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 func spreadSamples(samples []lab.Sample) []sampleRow {
 	var rows []sampleRow
 	for i, s := range samples {
-		row := sampleRow{Sample: int64(i), At: int64(s.At), Took: int64(s.Took), Device: s.Device, Error: s.Error}
+		row := sampleRow{Sample: int64(i), At: int64(s.At), Took: int64(s.Took), Device: s.Device, Error: valid(s.Error)}
 		if len(s.Values) == 0 {
 			rows = append(rows, row)
 			continue
 		}
-		names := make([]string, 0, len(s.Values))
-		for name := range s.Values {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
+		for _, name := range slices.Sorted(maps.Keys(s.Values)) {
 			row.Metric, row.Value = name, s.Values[name]
 			rows = append(rows, row)
 		}
@@ -200,8 +282,8 @@ func gatherSamples(rows []sampleRow) []lab.Sample {
 	last := int64(-1)
 	for _, row := range rows {
 		if row.Sample != last {
-			samples = append(samples, lab.Sample{At: time.Duration(row.At), Took: time.Duration(row.Took), Device: row.Device, Error: row.Error})
 			last = row.Sample
+			samples = append(samples, lab.Sample{At: time.Duration(row.At), Took: time.Duration(row.Took), Device: row.Device, Error: row.Error})
 		}
 		if row.Metric != "" {
 			s := &samples[len(samples)-1]

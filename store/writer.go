@@ -5,50 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"go.etcd.io/bbolt"
 
 	"lab/internal/lab"
 )
 
-// schema is the version of the run file's layout.
-const schema = 1
-
 // flushEvery is how much of a run a killed process can lose.
 const flushEvery = time.Second
 
-// sealing is appended to the name of a sealed file while it is written.
-const sealing = ".sealing"
-
-// Writer records one run. Its methods may be called from any goroutine; they touch memory only, so that no request and
-// no sample ever waits for the disk. One goroutine writes what has come in once a second.
+// Writer records one run. Its methods may be called from any goroutine. Those that record touch memory only, so that no
+// request and no sample ever waits for the disk; one goroutine writes what has come in once a second. What a record
+// points to belongs to the writer from then on.
 type Writer struct {
-	db      *DB
-	id      string
-	mu      sync.Mutex // guards run, dirty, pending
-	run     lab.Run
-	dirty   bool
+	db   *DB
+	id   string
+	stop chan struct{}
+	done chan struct{}
+	end  func() // ends the flusher
+
+	mu      sync.Mutex // guards the fields below
 	pending lab.Tables
+	run     json.RawMessage // nil: nothing new
+	sealed  bool
+
 	file    sync.Mutex // held while the run file is written
-	batch   int
-	stop    chan struct{}
-	done    chan struct{}
-	closed  sync.Once
-	failed  error // of the flusher; guarded by mu
+	batches int        // written so far; guarded by file
 }
 
 // Begin makes the run's file. From here on a crash leaves a trace that the next Open marks.
 func (db *DB) Begin(run lab.Run) (*Writer, error) {
-	w := &Writer{db: db, id: run.ID, run: run, stop: make(chan struct{}), done: make(chan struct{})}
+	if !plainName(run.ID) {
+		return nil, fmt.Errorf("begin run %q: the id is no file name", run.ID)
+	}
 	if _, err := os.Stat(db.runFile(run.ID)); err == nil {
 		return nil, fmt.Errorf("begin run %s: it exists already", run.ID)
 	}
-	err := update(db.runFile(run.ID), lockWait, func(tx *bbolt.Tx) error {
+	err := create(db.runFile(run.ID), func(tx *bbolt.Tx) error {
 		return errors.Join(
 			put(tx, "meta", "schema", schema),
 			put(tx, "meta", "owner", self()),
@@ -56,11 +51,17 @@ func (db *DB) Begin(run lab.Run) (*Writer, error) {
 		)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("begin run %s: %w", run.ID, withAdvice(err))
+		return nil, fmt.Errorf("begin run %s: %w", run.ID, err)
 	}
 	if err := db.remember(run, lab.Summary{}); err != nil {
-		return nil, err
+		os.Remove(db.runFile(run.ID)) // nothing is in it yet
+		return nil, fmt.Errorf("begin run %s: %w", run.ID, err)
 	}
+	w := &Writer{db: db, id: run.ID, stop: make(chan struct{}), done: make(chan struct{})}
+	w.end = sync.OnceFunc(func() {
+		close(w.stop)
+		<-w.done
+	})
 	go w.flusher()
 	return w, nil
 }
@@ -93,11 +94,15 @@ func (w *Writer) Log(l lab.LogLine) {
 	w.pending.Log = append(w.pending.Log, l)
 }
 
-// Update replaces what is known of the run itself.
+// Update replaces what is known of the run itself. It keeps nothing of its argument, which the caller goes on changing.
 func (w *Writer) Update(run lab.Run) {
+	text, err := json.Marshal(run)
+	if err != nil {
+		panic("record run " + w.id + ": " + err.Error()) // Begin wrote a run of the same shape
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.run, w.dirty = run, true
+	w.run = text
 }
 
 func (w *Writer) flusher() {
@@ -109,107 +114,56 @@ func (w *Writer) flusher() {
 		case <-w.stop:
 			return
 		case <-tick.C:
-			// A reader may hold the file; what is pending is then written with the next tick.
-			err := w.flush(flushEvery / 4)
-			if errors.Is(err, bbolt.ErrTimeout) {
-				err = nil
-			}
-			w.mu.Lock()
-			w.failed = err
-			w.mu.Unlock()
+			// A reader may hold the file, the disk may be full: all of it stays pending until the next tick, and at the
+			// latest Seal or Close say so.
+			_ = w.flush(flushEvery / 4)
 		}
 	}
 }
 
-// flush writes what has come in since the last one. What could not be written stays pending.
+// flush writes what has come in since the last one. What could not be written stays pending. Where the write succeeded
+// and was only not confirmed, the next one has the same number and takes its place, so nothing is there twice.
 func (w *Writer) flush(wait time.Duration) error {
 	w.file.Lock()
 	defer w.file.Unlock()
 	w.mu.Lock()
-	pending, run, dirty := w.pending, w.run, w.dirty
-	w.pending, w.dirty = lab.Tables{}, false
+	pending, run, sealed := w.pending, w.run, w.sealed
+	w.pending, w.run = lab.Tables{}, nil
 	w.mu.Unlock()
-	if empty(pending) && !dirty {
+	if sealed || empty(pending) && run == nil {
 		return nil
 	}
-	err := update(w.db.runFile(w.id), wait, func(tx *bbolt.Tx) error {
-		if dirty {
+	err := w.write(pending, run, wait)
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.pending = join(pending, w.pending)
+		if w.run == nil {
+			w.run = run
+		}
+		return fmt.Errorf("record run %s: %w", w.id, err)
+	}
+	w.batches++
+	return nil
+}
+
+func (w *Writer) write(t lab.Tables, run json.RawMessage, wait time.Duration) error {
+	b, err := encode(t)
+	if err != nil {
+		return err
+	}
+	return change(w.db.runFile(w.id), wait, false, func(tx *bbolt.Tx) error {
+		if run != nil {
 			if err := put(tx, "meta", "run", run); err != nil {
 				return err
 			}
 		}
-		return putBatch(tx, w.batch, pending)
+		return putBatch(tx, w.batches, b)
 	})
-	if err != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.pending, w.dirty = join(pending, w.pending), w.dirty || dirty
-		return fmt.Errorf("record run %s: %w", w.id, withAdvice(err))
-	}
-	w.batch++
-	return nil
 }
 
 func empty(t lab.Tables) bool {
 	return len(t.Requests)+len(t.Samples)+len(t.Events)+len(t.Log) == 0
-}
-
-func join(a, b lab.Tables) lab.Tables {
-	return lab.Tables{
-		Requests: append(a.Requests, b.Requests...), Samples: append(a.Samples, b.Samples...),
-		Events: append(a.Events, b.Events...), Log: append(a.Log, b.Log...),
-	}
-}
-
-// putBatch writes one flush of a live run: compressed JSON, which is read back at the seal and after a crash.
-func putBatch(tx *bbolt.Tx, n int, t lab.Tables) error {
-	if empty(t) {
-		return nil
-	}
-	b, err := tx.CreateBucketIfNotExists([]byte("live"))
-	if err != nil {
-		return err
-	}
-	packed, err := pack(t)
-	if err != nil {
-		return err
-	}
-	return b.Put(fmt.Appendf(nil, "%09d", n), packed)
-}
-
-// pack and unpack are the form of what is no table: zstd over JSON.
-func pack(value any) ([]byte, error) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
-	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	defer enc.Close()
-	return enc.EncodeAll(text, nil), nil
-}
-
-func unpack(packed []byte, value any) error {
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return err
-	}
-	defer dec.Close()
-	text, err := dec.DecodeAll(packed, nil)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, value)
-}
-
-// withAdvice adds what to do to an error of a full disk.
-func withAdvice(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: make room (lab rm removes runs); what was recorded before is safe", err)
-	}
-	return err
 }
 
 // Tables writes what is pending and reads back everything recorded so far.
@@ -220,71 +174,61 @@ func (w *Writer) Tables() (lab.Tables, error) {
 	return w.db.Tables(w.id)
 }
 
-// Seal ends the recording: every table becomes one value of a new file, which then takes the place of the live one.
+// Seal ends the recording: every table becomes one value of a new file, which takes the place of the live one when it is
+// whole and on the disk. After an error the live one is still there, and Seal can be tried again. What comes in while it
+// works, or later, is dropped.
 func (w *Writer) Seal(run lab.Run, s lab.Summary) error {
+	if run.ID != w.id || run.Outcome == lab.Live || run.Outcome == "" {
+		return fmt.Errorf("seal run %s: it is run %s with outcome %q, and must be the ended one", w.id, run.ID, run.Outcome)
+	}
 	w.end()
-	w.Update(run)
 	tables, err := w.Tables()
 	if err != nil {
-		return err
+		return fmt.Errorf("seal run %s: %w", w.id, err)
 	}
-	w.file.Lock()
-	defer w.file.Unlock()
-	if err := w.db.writeSealed(run, s, tables); err != nil {
-		return fmt.Errorf("seal run %s: %w", run.ID, withAdvice(err))
+	if err := w.compact(run, s, tables); err != nil {
+		return fmt.Errorf("seal run %s: %w", w.id, err)
 	}
-	return w.db.remember(run, s)
+	if err := w.db.remember(run, s); err != nil {
+		return fmt.Errorf("seal run %s: it is sealed, but: %w", w.id, err)
+	}
+	return nil
 }
 
-func (db *DB) writeSealed(run lab.Run, s lab.Summary, t lab.Tables) error {
-	name := db.runFile(run.ID)
-	fresh := name + sealing
-	if err := os.RemoveAll(fresh); err != nil {
-		return err
+// compact writes the sealed file in the place of the live one.
+func (w *Writer) compact(run lab.Run, s lab.Summary, t lab.Tables) error {
+	w.file.Lock()
+	defer w.file.Unlock()
+	w.mu.Lock()
+	sealed := w.sealed
+	w.mu.Unlock()
+	if sealed {
+		return errors.New("it is sealed already")
 	}
-	values, err := encodeTables(t)
+	b, err := encode(t)
 	if err != nil {
 		return err
 	}
-	err = update(fresh, lockWait, func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists([]byte("tables"))
-		if err != nil {
-			return err
-		}
-		for key, value := range values {
-			if err := b.Put([]byte(key), value); err != nil {
-				return err
-			}
-		}
-		return errors.Join(put(tx, "meta", "schema", schema), put(tx, "meta", "run", run), put(tx, "meta", "summary", s))
+	err = create(w.db.runFile(w.id), func(tx *bbolt.Tx) error {
+		return errors.Join(
+			put(tx, "meta", "schema", schema),
+			put(tx, "meta", "run", run),
+			put(tx, "meta", "summary", s),
+			putBatch(tx, 0, b),
+		)
 	})
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(fresh, name); err != nil { // bbolt has synced its content
-		return err
-	}
-	return syncDir(filepath.Dir(name))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed, w.pending = true, lab.Tables{}
+	return nil
 }
 
-// syncDir makes a rename last.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// Close writes what is pending and leaves the run as it is: the next Open marks it. After Seal it does nothing.
+// Close writes what is pending and leaves the run as it is, live without anyone who records it: an Open after the end of
+// this process marks it. After Seal it does nothing.
 func (w *Writer) Close() error {
 	w.end()
 	return w.flush(lockWait)
-}
-
-func (w *Writer) end() {
-	w.closed.Do(func() {
-		close(w.stop)
-		<-w.done
-	})
 }

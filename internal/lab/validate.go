@@ -111,7 +111,7 @@ func (s Server) processKeys() []string {
 		key, _, _ = strings.Cut(key, ".")
 		key, _, _ = strings.Cut(key, "[")
 		switch key {
-		case "model", "base_url", "api_key_env":
+		case "model", "base_url", "api_key_env", "hang_timeout":
 		default:
 			keys = append(keys, key)
 		}

@@ -1,0 +1,138 @@
+package metric
+
+import (
+	"slices"
+	"strings"
+
+	"lab/internal/lab"
+)
+
+// Definitions is the version of the formulas; it rises when one changes, so that figures of different formulas are
+// never compared unawares.
+const Definitions = 1
+
+// Metric is one entry of the catalogue.
+type Metric struct {
+	Name    string
+	Title   string
+	Unit    string
+	Formula string
+	Sense   Sense
+	Share   bool // compared by difference in its own unit, not by ratio
+}
+
+// Sense says which direction of a metric is good.
+type Sense int
+
+// The senses.
+const (
+	Lower   Sense = iota // smaller is better
+	Higher               // larger is better
+	Neither              // tells, but is neither good nor bad
+)
+
+// quantities are measured once per request (or gap) and summed up by several statistics.
+var quantities = []struct{ name, title, formula string }{
+	{"ttft", "TTFT", "first chunk with output - intended moment"},
+	{"tpot", "TPOT", "(last chunk - first chunk) / (output tokens - 1), per request"},
+	{"itl", "ITL", "gap between chunks / tokens in the later chunk, once for each token"},
+	{"e2el", "E2EL", "last chunk with output - intended moment"},
+}
+
+// statistics of a quantity, over the successful requests of a phase; percentiles by linear interpolation.
+var statistics = []struct {
+	name, title string
+	quantile    float64 // -1: mean
+}{
+	{"mean", "mean", -1}, {"p50", "p50", 0.50}, {"p90", "p90", 0.90}, {"p95", "p95", 0.95}, {"p99", "p99", 0.99},
+}
+
+// singles are metrics with one value per phase.
+var singles = []Metric{
+	{Name: "output_throughput", Title: "output throughput", Unit: "tok/s", Sense: Higher, Formula: "output tokens of successful requests / (last response - start of the phase)"},
+	{Name: "total_throughput", Title: "total throughput", Unit: "tok/s", Sense: Higher, Formula: "input and output tokens of successful requests / (last response - start of the phase)"},
+	{Name: "request_throughput", Title: "request throughput", Unit: "req/s", Sense: Higher, Formula: "successful requests / (last response - start of the phase)"},
+	{Name: "goodput", Title: "goodput", Unit: "share", Sense: Higher, Share: true, Formula: "requests that succeed within every limit of slo / requests offered"},
+	{Name: "error_share", Title: "errors", Unit: "share", Sense: Lower, Share: true, Formula: "requests that do not succeed / requests offered"},
+	{Name: "energy_per_token", Title: "energy", Unit: "J/tok", Sense: Lower, Formula: "energy of all GPUs over the phase / output tokens of successful requests"},
+	{Name: "power.mean", Title: "GPU power", Unit: "W", Sense: Neither, Formula: "energy of all GPUs over the phase / its length"},
+	{Name: "gpu_util.mean", Title: "GPU utilisation", Unit: "%", Sense: Neither, Share: true, Formula: "mean of the samples: share of time with a kernel running"},
+	{Name: "gpu_mem.max", Title: "GPU memory", Unit: "bytes", Sense: Neither, Formula: "largest sample, summed over GPUs"},
+	{Name: "kv_usage.max", Title: "KV cache usage", Unit: "share", Sense: Neither, Share: true, Formula: "largest sample of the engine's own gauge"},
+	{Name: "prefix_hit_share", Title: "prefix cache hits", Unit: "share", Sense: Neither, Share: true, Formula: "prompt tokens found in the cache / looked up, over the phase, by the engine's counters"},
+	{Name: "preemptions", Title: "preemptions", Unit: "count", Sense: Neither, Share: true, Formula: "increase of the engine's counter over the phase"},
+	{Name: "server_cpu", Title: "server CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of the server's processes over the phase / its length"},
+	{Name: "client_cpu", Title: "client CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of lab itself over the phase / its length"},
+	{Name: "lag.p99", Title: "client lag p99", Unit: "s", Sense: Neither, Formula: "99th percentile of sent - intended moment, over all requests sent"},
+}
+
+// Catalogue lists every metric, in the order in which they are shown.
+func Catalogue() []Metric {
+	var all []Metric
+	for _, q := range quantities {
+		for _, s := range statistics {
+			all = append(all, Metric{Name: q.name + "." + s.name, Title: q.title + " " + s.title, Unit: "s", Formula: s.title + " of: " + q.formula})
+		}
+	}
+	return append(all, singles...)
+}
+
+// Names lists the names of the catalogue.
+func Names() []string {
+	var names []string
+	for _, m := range Catalogue() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// Find looks a metric up by name.
+func Find(name string) (Metric, bool) {
+	all := Catalogue()
+	i := slices.IndexFunc(all, func(m Metric) bool { return m.Name == name })
+	if i < 0 {
+		return Metric{}, false
+	}
+	return all[i], true
+}
+
+// Default is the metric that decides where an experiment names none: in an open loop throughput is what was asked for,
+// so time per token decides; in a closed loop throughput does.
+func Default(l lab.Load) string {
+	if l.Open() {
+		return "tpot.mean"
+	}
+	return "output_throughput"
+}
+
+// Suggest finds the name nearest to a misspelt one, or "".
+func Suggest(name string) string {
+	best, distance := "", 1+len(name)/2
+	for _, known := range Names() {
+		if d := edits(strings.ToLower(name), known); d < distance {
+			best, distance = known, d
+		}
+	}
+	return best
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := before
+			if a[i] != b[j] {
+				cost++
+			}
+			before = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

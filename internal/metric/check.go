@@ -1,0 +1,174 @@
+package metric
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"lab/internal/lab"
+)
+
+// The limits of validity; docs/statistics.md gives the reasons.
+const (
+	maxErrorShare  = 0.005
+	lagFloor       = 5 * time.Millisecond
+	lagShare       = 0.05 // of the median TTFT
+	minSentShare   = 0.99
+	maxHitShare    = 0.01
+	fewRequests    = 20
+	lateTimer      = 50 * time.Millisecond
+	busyClient     = 0.9         // cores: one goroutine scheduler cannot do more on a box it shares
+	thermalBits    = 0x20 | 0x40 // NVML clocks event reasons: software and hardware thermal slowdown
+	powerBrakeBits = 0x80        // hardware power brake
+)
+
+// Check says what makes a run's numbers wrong or doubtful. It looks at how the run went, never at how it came out.
+func Check(run lab.Run, t lab.Tables, s lab.Summary) []lab.Finding {
+	c := checker{run: run, tables: t, summary: s}
+	for _, p := range run.Experiment.Phases {
+		if p.Judged {
+			c.phase(p)
+		}
+	}
+	c.client()
+	c.hardware()
+	return c.findings
+}
+
+type checker struct {
+	run      lab.Run
+	tables   lab.Tables
+	summary  lab.Summary
+	findings []lab.Finding
+}
+
+func (c *checker) add(level lab.Level, code, format string, args ...any) {
+	c.findings = append(c.findings, lab.Finding{Code: code, Level: level, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) value(phase, metric string) (float64, bool) {
+	f, ok := c.summary.Figure(phase, metric)
+	return f.Value, ok
+}
+
+func (c *checker) phase(p lab.Phase) {
+	i := slices.IndexFunc(c.summary.Phases, func(t lab.Tally) bool { return t.Phase == p.Name })
+	if i < 0 {
+		c.add(lab.Invalid, "no-requests", "phase %s: no request was sent", p.Name)
+		return
+	}
+	t := c.summary.Phases[i]
+	bad := t.Offered - t.OK
+	switch {
+	case t.OK == 0:
+		c.add(lab.Invalid, "no-success", "phase %s: none of %d requests succeeded (%s)", p.Name, t.Offered, classes(t.Errors))
+		return
+	case float64(bad) > maxErrorShare*float64(t.Offered):
+		c.add(lab.Invalid, "errors", "phase %s: %d of %d requests failed (%s); at most %.1f %% may", p.Name, bad, t.Offered, classes(t.Errors), maxErrorShare*100)
+	case bad > 0:
+		c.add(lab.Warning, "errors", "phase %s: %d of %d requests failed (%s)", p.Name, bad, t.Offered, classes(t.Errors))
+	}
+	if t.OK < fewRequests {
+		c.add(lab.Warning, "few-requests", "phase %s: only %d requests succeeded; percentiles of so few say little", p.Name, t.OK)
+	}
+	c.lag(p, t)
+	c.cache(p)
+}
+
+func classes(errors map[string]int) string {
+	var parts []string
+	for class, n := range errors {
+		parts = append(parts, fmt.Sprintf("%s %d", class, n))
+	}
+	sort.Strings(parts)
+	return strings.Join(parts, ", ")
+}
+
+// lag: a client that sends late measures itself. With a bound on requests in flight an open loop waits by design.
+func (c *checker) lag(p lab.Phase, t lab.Tally) {
+	sent := 0
+	for _, r := range c.tables.Requests {
+		if r.Phase == p.Name && r.Sent > 0 {
+			sent++
+		}
+	}
+	if float64(sent) < minSentShare*float64(t.Offered) {
+		c.add(lab.Invalid, "client-sent", "phase %s: only %d of %d requests could be sent", p.Name, sent, t.Offered)
+	}
+	lag, ok := c.value(p.Name, "lag.p99")
+	ttft, has := c.value(p.Name, "ttft.p50")
+	if !ok || !has || p.Load.Open() && p.Load.Concurrency > 0 {
+		return
+	}
+	limit := max(lagFloor.Seconds(), lagShare*ttft)
+	if lag > limit {
+		c.add(lab.Invalid, "client-lag", "phase %s: the client was the limit: it sent up to %.1f ms late (p99; at most %.1f ms may be)", p.Name, lag*1e3, limit*1e3)
+	}
+}
+
+// cache: prompts that are all different cannot be in the prefix cache, unless the server had seen them before.
+func (c *checker) cache(p lab.Phase) {
+	d := p.Load.Dataset
+	hits, ok := c.value(p.Name, "prefix_hit_share")
+	if !ok || d.Kind != "random" || d.PrefixTokens > 0 {
+		return
+	}
+	if hits > maxHitShare {
+		c.add(lab.Invalid, "warm-cache", "phase %s: %.1f %% of the prompt tokens were in the prefix cache, although every prompt is new: the server was warm", p.Name, hits*100)
+	}
+}
+
+// client: timers that fire late mean arrival stamps that are late.
+func (c *checker) client() {
+	var late []float64
+	for _, s := range c.tables.Samples {
+		if v, ok := s.Values[lab.ClientLate]; ok && s.Device == "client" {
+			late = append(late, v)
+		}
+	}
+	slices.Sort(late)
+	if n := len(late); n > 0 && late[n/2] > lateTimer.Seconds() {
+		c.add(lab.Warning, "client-late", "the client got to run late: in half of the seconds by %.0f ms or more; single gaps may be off by as much", late[n/2]*1e3)
+	}
+	for _, t := range c.summary.Phases {
+		if cpu, ok := c.value(t.Phase, "client_cpu"); ok && t.Judged && cpu > busyClient {
+			c.add(lab.Warning, "client-cpu", "phase %s: the client used %.2f cores; near one core it may be the limit", t.Phase, cpu)
+		}
+	}
+}
+
+func (c *checker) hardware() {
+	gpus, foreign, thermal, brake := false, 0.0, 0, 0
+	for _, s := range c.tables.Samples {
+		if strings.HasPrefix(s.Device, "gpu") && len(s.Values) > 0 {
+			gpus = true
+		}
+		foreign = max(foreign, s.Values[lab.GPUForeign])
+		bits := int(s.Values[lab.GPUThrottle])
+		if bits&thermalBits != 0 {
+			thermal++
+		}
+		if bits&powerBrakeBits != 0 {
+			brake++
+		}
+	}
+	if !gpus && !c.run.Experiment.Telemetry.Off {
+		c.add(lab.Note, "no-gpu", "no GPU was sampled")
+	}
+	if foreign > 0 {
+		c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run", foreign)
+	}
+	if thermal > 0 {
+		c.add(lab.Invalid, "throttled", "a GPU slowed down because it was too hot (%d samples)", thermal)
+	}
+	if brake > 0 {
+		c.add(lab.Invalid, "throttled", "a GPU was slowed down by the power supply's brake signal (%d samples)", brake)
+	}
+	for _, e := range c.tables.Events {
+		if e.Kind == lab.SamplerLost {
+			c.add(lab.Warning, "sampler-lost", "hardware samples are missing: %s", e.Detail)
+		}
+	}
+}

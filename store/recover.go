@@ -1,0 +1,93 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"lab/internal/lab"
+)
+
+// recover marks live runs whose process is gone as interrupted and takes away files that were never finished. What cannot
+// be mended now (another process is at it, the disk is full, the file is damaged) must not keep anyone from reading the
+// rest: it stays as it is until the next start.
+func (db *DB) recover() error {
+	db.sweep()
+	entries, err := db.List()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Outcome == lab.Live {
+			_ = db.recoverRun(e.ID)
+		}
+	}
+	return nil
+}
+
+func (db *DB) recoverRun(id string) error {
+	h, err := db.head(id) // a look first: a run that goes on is not disturbed
+	if err != nil || !h.abandoned() {
+		return err
+	}
+	ended := time.Duration(0)
+	if tables, err := db.Tables(id); err == nil {
+		ended = lastMoment(tables)
+	}
+	err = change(db.runFile(id), lockWait, false, func(tx *bbolt.Tx) error {
+		if h, err = headOf(tx); err != nil || !h.abandoned() { // another process was faster
+			return err
+		}
+		h.Run.Outcome, h.Run.Ended = lab.Interrupted, ended
+		h.Run.Findings = append(h.Run.Findings, lab.Finding{Code: "killed", Level: lab.Invalid,
+			Detail: "lab itself was killed during this run; what it had recorded until about a second before is kept"})
+		return put(tx, "meta", "run", h.Run)
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(db.runFile(id) + unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return db.remember(h.Run, h.Summary)
+}
+
+// abandoned says that nobody records a live run any more.
+func (h head) abandoned() bool { return h.Run.Outcome == lab.Live && !h.owner.alive() }
+
+// lastMoment is the latest thing that was recorded.
+func lastMoment(t lab.Tables) (last time.Duration) {
+	for _, r := range t.Requests {
+		last = max(last, r.Done)
+	}
+	for _, s := range t.Samples {
+		last = max(last, s.At)
+	}
+	for _, e := range t.Events {
+		last = max(last, e.At)
+	}
+	for _, l := range t.Log {
+		last = max(last, l.At)
+	}
+	return last
+}
+
+// sweep removes files that a killed process did not finish. To write one takes seconds, so an old one is nobody's.
+func (db *DB) sweep() {
+	const old = time.Hour
+	entries, err := os.ReadDir(db.runsDir())
+	if err != nil {
+		return // List will say so
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasSuffix(e.Name(), ".db"+unfinished) && time.Since(info.ModTime()) > old {
+			os.Remove(filepath.Join(db.runsDir(), e.Name()))
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lab/internal/lab"
+)
+
+// RefError is a reference that names no run or A/B, or more than one.
+type RefError struct {
+	Ref        string
+	What       string   // "run" or "A/B"
+	Candidates []string // of an ambiguous prefix
+}
+
+func (e *RefError) Error() string {
+	if n := len(e.Candidates); n > 0 {
+		const most = 5
+		shown := strings.Join(e.Candidates[:min(most, n)], ", ")
+		if n > most {
+			shown += " …"
+		}
+		return fmt.Sprintf("%q begins the ids of %d %ss (%s): type more of it", e.Ref, n, e.What, shown)
+	}
+	return fmt.Sprintf("no %s %q in the store; `lab list` shows what there is", e.What, e.Ref)
+}
+
+// Resolve finds the one run that a reference means: its id, a unique prefix of it, @last, or @last~N for the Nth before
+// the last.
+func (db *DB) Resolve(ref string) (string, error) {
+	if !strings.HasPrefix(ref, "@") {
+		ids, err := db.runIDs()
+		if err != nil {
+			return "", err
+		}
+		return resolve(ref, "run", ids)
+	}
+	entries, err := db.List() // names alone do not order two runs of one second
+	if err != nil {
+		return "", err
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	return resolve(ref, "run", ids)
+}
+
+// ResolvePlan finds the one A/B that a reference means, as Resolve does for runs.
+func (db *DB) ResolvePlan(ref string) (lab.Plan, error) {
+	plans, err := db.Plans()
+	if err != nil {
+		return lab.Plan{}, err
+	}
+	ids := make([]string, len(plans))
+	for i, p := range plans {
+		ids[i] = p.ID
+	}
+	id, err := resolve(ref, "A/B", ids)
+	if err != nil {
+		return lab.Plan{}, err
+	}
+	return plans[slices.Index(ids, id)], nil
+}
+
+// resolve finds the one of ids, which are in order of time, that ref means.
+func resolve(ref, what string, ids []string) (string, error) {
+	if back, ok := strings.CutPrefix(ref, "@last"); ok {
+		n := uint64(0)
+		if number, ok := strings.CutPrefix(back, "~"); ok {
+			var err error
+			if n, err = strconv.ParseUint(number, 10, 31); err != nil {
+				return "", &RefError{Ref: ref, What: what}
+			}
+		} else if back != "" {
+			return "", &RefError{Ref: ref, What: what}
+		}
+		if n >= uint64(len(ids)) {
+			return "", &RefError{Ref: ref, What: what}
+		}
+		return ids[len(ids)-1-int(n)], nil
+	}
+	var found []string
+	for _, id := range ids {
+		if id == ref {
+			return id, nil
+		}
+		if ref != "" && strings.HasPrefix(id, ref) {
+			found = append(found, id)
+		}
+	}
+	if len(found) != 1 {
+		return "", &RefError{Ref: ref, What: what, Candidates: found}
+	}
+	return found[0], nil
+}
