@@ -87,16 +87,12 @@ func (db *DB) Remove(id string) error {
 	if !plainName(id) {
 		return &RefError{Ref: id, What: "run"}
 	}
-	var o owner
-	head, err := db.head(id)
+	h, err := db.head(id)
 	if errors.As(err, new(*RefError)) {
 		return err
 	}
-	if err == nil { // a damaged file is removed like any other
-		o = head.owner
-	}
-	if head.Run.Outcome == lab.Live && o.alive() {
-		return fmt.Errorf("remove run %s: process %d is recording it; stop that first", id, o.PID)
+	if err == nil && h.Run.Outcome == lab.Live && h.Owner.alive() { // a damaged file is removed like any other
+		return fmt.Errorf("remove run %s: process %d is recording it; stop that first", id, h.Owner.PID)
 	}
 	for _, name := range []string{db.runFile(id), db.runFile(id) + unfinished} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {

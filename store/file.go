@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -153,6 +156,30 @@ func checkSchema(tx *bbolt.Tx) (known bool, err error) {
 	return known, err
 }
 
+// Every value in a file begins with a checksum of its key and content: bbolt itself does not notice a flipped bit.
+
+func putBytes(tx *bbolt.Tx, bucket, key string, content []byte) error {
+	b, err := tx.CreateBucketIfNotExists([]byte(bucket))
+	if err != nil {
+		return err
+	}
+	return b.Put([]byte(key), append(checksum(key, content), content...))
+}
+
+// content checks a value that putBytes wrote. It is the file's own memory, valid until the transaction ends.
+func content(key string, value []byte) ([]byte, error) {
+	const length = 4
+	if len(value) < length || !bytes.Equal(value[:length], checksum(key, value[length:])) {
+		return nil, fmt.Errorf("%w: the checksum of %q differs", errDamaged, key)
+	}
+	return value[length:], nil
+}
+
+func checksum(key string, content []byte) []byte {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return binary.BigEndian.AppendUint32(nil, crc32.Update(crc32.Checksum([]byte(key), table), table, content))
+}
+
 // put writes a value as JSON into a bucket.
 func put(tx *bbolt.Tx, bucket, key string, value any) error {
 	text, err := json.Marshal(value)
@@ -162,28 +189,17 @@ func put(tx *bbolt.Tx, bucket, key string, value any) error {
 	return putBytes(tx, bucket, key, text)
 }
 
-func putBytes(tx *bbolt.Tx, bucket, key string, value []byte) error {
-	b, err := tx.CreateBucketIfNotExists([]byte(bucket))
-	if err != nil {
-		return err
-	}
-	return b.Put([]byte(key), value)
-}
-
 // get reads what put wrote; ok is false where there is none.
 func get(tx *bbolt.Tx, bucket, key string, value any) (ok bool, err error) {
 	b := tx.Bucket([]byte(bucket))
 	if b == nil {
 		return false, nil
 	}
-	text := b.Get([]byte(key))
-	if text == nil {
+	stored := b.Get([]byte(key))
+	if stored == nil {
 		return false, nil
 	}
-	if err := json.Unmarshal(text, value); err != nil {
-		return true, fmt.Errorf("%w: %s/%s: %w", errDamaged, bucket, key, err)
-	}
-	return true, nil
+	return true, parse(key, stored, value)
 }
 
 // all reads every value of a bucket.
@@ -193,13 +209,22 @@ func all[T any](tx *bbolt.Tx, bucket string) ([]T, error) {
 		return nil, nil
 	}
 	var values []T
-	err := b.ForEach(func(key, text []byte) error {
+	err := b.ForEach(func(key, stored []byte) error {
 		var value T
-		if err := json.Unmarshal(text, &value); err != nil {
-			return fmt.Errorf("%w: %s/%s: %w", errDamaged, bucket, key, err)
-		}
+		err := parse(string(key), stored, &value)
 		values = append(values, value)
-		return nil
+		return err
 	})
 	return values, err
+}
+
+func parse(key string, stored []byte, value any) error {
+	text, err := content(key, stored)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("read %q: %w", key, err)
+	}
+	return nil
 }

@@ -46,7 +46,8 @@ func (db *DB) recoverRun(id string) error {
 		h.Run.Outcome, h.Run.Ended = lab.Interrupted, ended
 		h.Run.Findings = append(h.Run.Findings, lab.Finding{Code: "killed", Level: lab.Invalid,
 			Detail: "lab itself was killed during this run; what it had recorded until about a second before is kept"})
-		return put(tx, "meta", "run", h.Run)
+		h.Owner = owner{}
+		return put(tx, "meta", "head", h)
 	})
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (db *DB) recoverRun(id string) error {
 }
 
 // abandoned says that nobody records a live run any more.
-func (h head) abandoned() bool { return h.Run.Outcome == lab.Live && !h.owner.alive() }
+func (h head) abandoned() bool { return h.Run.Outcome == lab.Live && !h.Owner.alive() }
 
 // lastMoment is the latest thing that was recorded.
 func lastMoment(t lab.Tables) (last time.Duration) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -38,7 +39,7 @@ func (db *DB) read(id string, f func(*bbolt.Tx) error) error {
 // head is everything in a run file that is no table.
 type head struct {
 	lab.Sealed
-	owner owner
+	Owner owner `json:"owner,omitzero"` // of a live run
 }
 
 func (db *DB) head(id string) (h head, err error) {
@@ -50,12 +51,17 @@ func (db *DB) head(id string) (h head, err error) {
 }
 
 func headOf(tx *bbolt.Tx) (h head, err error) {
-	for key, value := range map[string]any{"run": &h.Run, "summary": &h.Summary, "owner": &h.owner} {
-		if _, err := get(tx, "meta", key, value); err != nil {
-			return head{}, err
-		}
+	ok, err := get(tx, "meta", "head", &h)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: the run's description is missing", errDamaged)
 	}
-	return h, nil
+	return h, err
+}
+
+// begin writes what every run file has.
+func (h head) begin(tx *bbolt.Tx) error {
+	_, err := tx.CreateBucketIfNotExists([]byte("tables"))
+	return errors.Join(err, put(tx, "meta", "schema", schema), put(tx, "meta", "head", h))
 }
 
 // Run is what is known of a run itself.
@@ -104,35 +110,31 @@ type batch map[string][]byte
 // putBatch writes a batch; the number orders the batches of a run.
 func putBatch(tx *bbolt.Tx, number int, b batch) error {
 	for table, value := range b {
-		key := fmt.Sprintf("%09d/%s", number, table)
-		if err := putBytes(tx, "tables", key, value); err != nil {
-			return err
-		}
-		if err := putBytes(tx, "sums", key, checksum(value)); err != nil {
+		if err := putBytes(tx, "tables", fmt.Sprintf("%09d/%s", number, table), value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readBatches copies the batches of a run out of its file, in the order in which they were written. bbolt itself does not
-// notice a flipped bit in a value; the checksums do.
+// readBatches copies the batches of a run out of its file, in the order in which they were written.
 func readBatches(tx *bbolt.Tx) ([]batch, error) {
-	tables, sums := tx.Bucket([]byte("tables")), tx.Bucket([]byte("sums"))
-	if tables == nil || sums == nil {
-		return nil, nil
+	tables := tx.Bucket([]byte("tables"))
+	if tables == nil {
+		return nil, fmt.Errorf("%w: the tables are missing", errDamaged)
 	}
 	var batches []batch
 	last := ""
-	err := tables.ForEach(func(key, value []byte) error {
-		if !bytes.Equal(sums.Get(key), checksum(value)) {
-			return fmt.Errorf("%w: the checksum of table %s differs", errDamaged, key)
+	err := tables.ForEach(func(key, stored []byte) error {
+		value, err := content(string(key), stored)
+		if err != nil {
+			return err
 		}
-		number, table, _ := bytes.Cut(key, []byte("/"))
-		if string(number) != last || batches == nil {
-			batches, last = append(batches, batch{}), string(number)
+		number, table, _ := strings.Cut(string(key), "/")
+		if number != last {
+			batches, last = append(batches, batch{}), number
 		}
-		batches[len(batches)-1][string(table)] = bytes.Clone(value)
+		batches[len(batches)-1][table] = bytes.Clone(value)
 		return nil
 	})
 	return batches, err

@@ -2,10 +2,8 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"maps"
 	"slices"
@@ -175,10 +173,6 @@ func decodeRows[T any](b batch, table string) ([]T, error) {
 			return nil, fmt.Errorf("decode %s: %w: rows are missing", table, errDamaged)
 		}
 	}
-}
-
-func checksum(value []byte) []byte {
-	return binary.BigEndian.AppendUint32(nil, crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli)))
 }
 
 func convert[A, B any](from []A, f func(A) B) []B {

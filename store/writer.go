@@ -20,15 +20,16 @@ const flushEvery = time.Second
 // request and no sample ever waits for the disk; one goroutine writes what has come in once a second. What a record
 // points to belongs to the writer from then on.
 type Writer struct {
-	db   *DB
-	id   string
-	stop chan struct{}
-	done chan struct{}
-	end  func() // ends the flusher
+	db    *DB
+	id    string
+	owner owner
+	stop  chan struct{}
+	done  chan struct{}
+	end   func() // ends the flusher
 
 	mu      sync.Mutex // guards the fields below
 	pending lab.Tables
-	run     json.RawMessage // nil: nothing new
+	head    json.RawMessage // nil: nothing new
 	sealed  bool
 
 	file    sync.Mutex // held while the run file is written
@@ -43,21 +44,15 @@ func (db *DB) Begin(run lab.Run) (*Writer, error) {
 	if _, err := os.Stat(db.runFile(run.ID)); err == nil {
 		return nil, fmt.Errorf("begin run %s: it exists already", run.ID)
 	}
-	err := create(db.runFile(run.ID), func(tx *bbolt.Tx) error {
-		return errors.Join(
-			put(tx, "meta", "schema", schema),
-			put(tx, "meta", "owner", self()),
-			put(tx, "meta", "run", run),
-		)
-	})
-	if err != nil {
+	h := head{lab.Sealed{Run: run}, self()}
+	if err := create(db.runFile(run.ID), h.begin); err != nil {
 		return nil, fmt.Errorf("begin run %s: %w", run.ID, err)
 	}
 	if err := db.remember(run, lab.Summary{}); err != nil {
 		os.Remove(db.runFile(run.ID)) // nothing is in it yet
 		return nil, fmt.Errorf("begin run %s: %w", run.ID, err)
 	}
-	w := &Writer{db: db, id: run.ID, stop: make(chan struct{}), done: make(chan struct{})}
+	w := &Writer{db: db, id: run.ID, owner: h.Owner, stop: make(chan struct{}), done: make(chan struct{})}
 	w.end = sync.OnceFunc(func() {
 		close(w.stop)
 		<-w.done
@@ -96,13 +91,13 @@ func (w *Writer) Log(l lab.LogLine) {
 
 // Update replaces what is known of the run itself. It keeps nothing of its argument, which the caller goes on changing.
 func (w *Writer) Update(run lab.Run) {
-	text, err := json.Marshal(run)
+	text, err := json.Marshal(head{lab.Sealed{Run: run}, w.owner})
 	if err != nil {
-		panic("record run " + w.id + ": " + err.Error()) // Begin wrote a run of the same shape
+		return // a value without a JSON form; Seal gets it too and says so
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.run = text
+	w.head = text
 }
 
 func (w *Writer) flusher() {
@@ -127,19 +122,19 @@ func (w *Writer) flush(wait time.Duration) error {
 	w.file.Lock()
 	defer w.file.Unlock()
 	w.mu.Lock()
-	pending, run, sealed := w.pending, w.run, w.sealed
-	w.pending, w.run = lab.Tables{}, nil
+	pending, head, sealed := w.pending, w.head, w.sealed
+	w.pending, w.head = lab.Tables{}, nil
 	w.mu.Unlock()
-	if sealed || empty(pending) && run == nil {
+	if sealed || empty(pending) && head == nil {
 		return nil
 	}
-	err := w.write(pending, run, wait)
+	err := w.write(pending, head, wait)
 	if err != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.pending = join(pending, w.pending)
-		if w.run == nil {
-			w.run = run
+		if w.head == nil {
+			w.head = head
 		}
 		return fmt.Errorf("record run %s: %w", w.id, err)
 	}
@@ -147,14 +142,14 @@ func (w *Writer) flush(wait time.Duration) error {
 	return nil
 }
 
-func (w *Writer) write(t lab.Tables, run json.RawMessage, wait time.Duration) error {
+func (w *Writer) write(t lab.Tables, head json.RawMessage, wait time.Duration) error {
 	b, err := encode(t)
 	if err != nil {
 		return err
 	}
 	return change(w.db.runFile(w.id), wait, false, func(tx *bbolt.Tx) error {
-		if run != nil {
-			if err := put(tx, "meta", "run", run); err != nil {
+		if head != nil {
+			if err := put(tx, "meta", "head", head); err != nil {
 				return err
 			}
 		}
@@ -209,13 +204,9 @@ func (w *Writer) compact(run lab.Run, s lab.Summary, t lab.Tables) error {
 	if err != nil {
 		return err
 	}
+	h := head{Sealed: lab.Sealed{Run: run, Summary: s}}
 	err = create(w.db.runFile(w.id), func(tx *bbolt.Tx) error {
-		return errors.Join(
-			put(tx, "meta", "schema", schema),
-			put(tx, "meta", "run", run),
-			put(tx, "meta", "summary", s),
-			putBatch(tx, 0, b),
-		)
+		return errors.Join(h.begin(tx), putBatch(tx, 0, b))
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"lab/internal/lab"
+)
+
+// bigRequests are as many records as a long run makes: each request with its stream of chunks, a gap of 20 ms with 1 ms
+// of jitter.
+func bigRequests(requests, chunks int) []lab.RequestRecord {
+	rng := rand.New(rand.NewPCG(1, 2))
+	records := make([]lab.RequestRecord, requests)
+	for i := range records {
+		at := time.Duration(i)*50*time.Millisecond + time.Duration(rng.ExpFloat64()*float64(50*time.Millisecond)) + time.Second
+		r := lab.RequestRecord{Seq: i, Phase: "steady", Prompt: rng.Uint64(), Intended: at, WantInput: 512, WantOutput: chunks,
+			Sent: at + jitter(rng, 50*time.Microsecond), Status: 200, Finish: "length",
+			Usage: &lab.Usage{Input: 512, Output: chunks}, Chunks: make([]lab.Chunk, chunks)}
+		r.Written = r.Sent + jitter(rng, 80*time.Microsecond)
+		r.FirstByte = r.Written + jitter(rng, 90*time.Millisecond)
+		at = r.FirstByte
+		for c := range r.Chunks {
+			at += 20*time.Millisecond + time.Duration(rng.NormFloat64()*float64(time.Millisecond))
+			r.Chunks[c] = lab.Chunk{At: at.Truncate(time.Microsecond), Tokens: 1}
+		}
+		r.Done = at + jitter(rng, 100*time.Microsecond)
+		records[i] = r
+	}
+	return records
+}
+
+func jitter(rng *rand.Rand, mean time.Duration) time.Duration {
+	return time.Duration(rng.ExpFloat64() * float64(mean))
+}
+
+// used is what du says of a folder.
+func used(tb testing.TB, dir string) int64 {
+	tb.Helper()
+	var blocks int64
+	err := filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
+		if err == nil {
+			blocks += info.Sys().(*syscall.Stat_t).Blocks
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return blocks * 512
+}
+
+func sealBig(tb testing.TB, db *DB, requests, chunks int) string {
+	tb.Helper()
+	w := begin(tb, db, testRun())
+	for _, r := range bigRequests(requests, chunks) {
+		w.Request(r)
+	}
+	run := w.ended()
+	if err := w.Seal(run, testSummary()); err != nil {
+		tb.Fatal(err)
+	}
+	return run.ID
+}
+
+func TestALongRunTakesSevenMegabytes(t *testing.T) {
+	db := open(t, t.TempDir())
+	id := sealBig(t, db, 10_000, 256)
+	if size := used(t, db.runsDir()); size > 7_000_000 {
+		t.Errorf("a sealed run of 10 000 requests with 256 chunks takes %d bytes, want at most 7 MB", size)
+	} else {
+		t.Logf("%.2f MB", float64(size)/1e6)
+	}
+	tables, err := db.Tables(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, bigRequests(10_000, 256)[9_000:], tables.Requests[9_000:])
+}
+
+func BenchmarkShowOfALongRun(b *testing.B) {
+	db := open(b, b.TempDir())
+	id := sealBig(b, db, 10_000, 256)
+	for b.Loop() {
+		if _, err := db.Run(id); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := db.Summary(id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(used(b, db.runsDir()))/1e6, "MB")
+}
+
+func BenchmarkTablesOfALongRun(b *testing.B) {
+	db := open(b, b.TempDir())
+	id := sealBig(b, db, 10_000, 256)
+	for b.Loop() {
+		if _, err := db.Tables(id); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkListOfAThousandRuns(b *testing.B) {
+	db := open(b, b.TempDir())
+	for i := range 1000 {
+		run := testRun()
+		run.ID = fmt.Sprintf("20261123-%02d%02d%02d-%04x", i/3600, i/60%60, i%60, i)
+		w := begin(b, db, run)
+		if err := w.Seal(w.ended(), testSummary()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if entries, err := db.List(); err != nil || len(entries) != 1000 {
+			b.Fatal(len(entries), err)
+		}
+	}
+	b.ReportMetric(float64(used(b, db.dir))/1000/1e3, "kB/run")
+}
+
+// BenchmarkSecondOfALoad is what one flush costs beside the load: a hundred requests with 256 chunks, a hundred samples.
+func BenchmarkSecondOfALoad(b *testing.B) {
+	w := begin(b, open(b, b.TempDir()), testRun())
+	records := bigRequests(100, 256)
+	for b.Loop() {
+		for i, r := range records {
+			w.Request(r)
+			w.Sample(lab.Sample{At: time.Duration(i + 1), Device: "gpu0", Values: map[string]float64{lab.GPUPower: float64(i), lab.GPUUtil: 93}})
+		}
+		if err := w.flush(lockWait); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(used(b, w.db.runsDir()))/float64(w.batches)/1e3, "kB/flush")
+}
