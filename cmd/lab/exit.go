@@ -49,6 +49,7 @@ func exitCode(err error) int {
 		server   *runner.ServerFailedError
 		death    *supervisor.DeathError
 		missing  *supervisor.NotFoundError
+		port     *supervisor.PortError
 		stopped  *interrupt
 	)
 	switch {
@@ -65,7 +66,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &config), errors.As(err, &faults):
 		return exitConfig
-	case errors.As(err, &obstacle), errors.As(err, &missing):
+	case errors.As(err, &obstacle), errors.As(err, &missing), errors.As(err, &port):
 		return exitPreflight
 	case errors.As(err, &server), errors.As(err, &death):
 		return exitServer

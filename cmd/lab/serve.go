@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -156,14 +157,14 @@ func serve(cmd *cobra.Command, ask serveAsk) error {
 			err = &supervisor.DeathError{Failure: *server.Failure()}
 		}
 	}
-	server.Stop(cmd.Context())
+	server.Stop(context.WithoutCancel(cmd.Context())) // in order, also after a Ctrl-C
 	return interrupted(cmd.Context(), err)
 }
 
 func prepareServe(cmd *cobra.Command, ask serveAsk) (supervisor.Launch, supervisor.Options, error) {
 	var none supervisor.Launch
 	var o supervisor.Options
-	if ask.server.Attached() {
+	if ask.server.BaseURL != "" {
 		return none, o, &usageError{errors.New("lab serve: the file names base_url, a server that already runs")}
 	}
 	if ask.dir != "" {

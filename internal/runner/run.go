@@ -114,7 +114,6 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	if err != nil {
 		return target{}, server, err
 	}
-	j.event(lab.ServerReady, facts.Version)
 	return target{loadgen.Target{URL: server.URL(), Model: facts.ServedName, APIKey: j.ready.apiKey}, server.PID()}, server, nil
 }
 
@@ -226,7 +225,6 @@ func (j *job) event(kind lab.EventKind, detail string) {
 // stop ends the server and waits for the GPU's memory to fall back; the user's interrupt does not shorten it.
 func (j *job) stop(ctx context.Context, server *supervisor.Server) {
 	j.status.stage("stopping", 0)
-	j.event(lab.ServerStop, "")
 	stop := server.Stop(context.WithoutCancel(ctx))
 	j.run.Server.Stop = &stop
 	j.settle(context.WithoutCancel(ctx))
@@ -243,7 +241,6 @@ func (j *job) conclude(ctx context.Context, err error) {
 		if j.run.Server.Stop == nil {
 			j.run.Server.Stop = death.Stop
 		}
-		j.event(lab.ServerExit, death.Failure.Reason)
 	case ctx.Err() != nil:
 		j.run.Outcome = lab.Interrupted
 		j.event(lab.UserStop, context.Cause(ctx).Error())

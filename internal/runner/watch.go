@@ -56,8 +56,8 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 		return nil
 	}
 	detail := fmt.Sprintf("no token for %s while %d requests are in flight", silent.Round(time.Second), now.InFlight)
-	j.event(lab.ServerHang, detail)
 	if server == nil {
+		j.event(lab.ServerHang, detail)
 		return &supervisor.DeathError{Failure: lab.Failure{Class: lab.FailHang, Reason: detail}}
 	}
 	return &supervisor.DeathError{Failure: *server.Hung(detail)}

@@ -1,0 +1,196 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"lab/internal/lab"
+	"lab/internal/metric"
+	"lab/store"
+)
+
+// Run prints one run: what it was, its numbers, and what is doubtful about them.
+func Run(w io.Writer, s lab.Sealed, o Options) error {
+	p := printer{w: w, o: o}
+	r := s.Run
+	g := &grid{}
+	g.add("run", r.ID+"  "+r.Experiment.Name)
+	g.add("outcome", p.outcome(r))
+	if r.Plan != nil {
+		g.add("part of", fmt.Sprintf("A/B %s, arm %s, pair %d", r.Plan.ID, r.Arm, r.Block))
+	}
+	g.add("when", fmt.Sprintf("%s, took %s", r.Epoch.Wall.Local().Format(time.DateTime), length(r.Ended)))
+	g.add("server", server(r))
+	if took := startup(r.Server.Stages); took > 0 {
+		g.add("start-up", length(took)+stages(r.Server.Stages))
+	}
+	g.add("machine", fmt.Sprintf("%s, %s, %d cores, %.0f GiB", r.Host.Name, r.Host.CPU, r.Host.Cores, r.Host.Memory.GiB()))
+	for _, d := range r.Host.GPUs {
+		g.add("", fmt.Sprintf("GPU %d: %s, %.0f GiB, driver %s", d.Index, d.Name, d.Memory.GiB(), r.Host.Driver))
+	}
+	p.grid(g, "")
+	p.failure(r)
+	for _, t := range s.Summary.Phases {
+		p.line("")
+		p.phase(s.Summary, t)
+	}
+	p.findings(r)
+	return p.err
+}
+
+func (p *printer) outcome(r lab.Run) string {
+	text := string(r.Outcome)
+	if r.Outcome == lab.Complete && !r.Valid() {
+		text += ", INVALID"
+	}
+	return bold(text, p.o)
+}
+
+func server(r lab.Run) string {
+	s := r.Experiment.Server
+	version := "vllm " + r.Server.Version
+	if s.Simulator != nil {
+		version = "simulated vllm " + s.Simulator.As
+	}
+	if s.BaseURL != "" {
+		return fmt.Sprintf("%s at %s, which already ran", version, s.BaseURL)
+	}
+	return fmt.Sprintf("%s, model %s", strings.TrimSpace(version), s.Model)
+}
+
+func startup(all []lab.Stage) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	last := all[len(all)-1]
+	return last.At + last.Took - all[0].At
+}
+
+// stages names the parts of a start-up that took the most.
+func stages(all []lab.Stage) string {
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b lab.Stage) int { return int(b.Took - a.Took) })
+	var parts []string
+	for _, s := range sorted[:min(3, len(sorted))] {
+		parts = append(parts, s.Name+" "+length(s.Took))
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func (p *printer) failure(r lab.Run) {
+	if r.Failure == nil {
+		return
+	}
+	p.line("")
+	p.paragraph("failed   ", fmt.Sprintf("%s: %s", r.Failure.Class, r.Failure.Reason))
+	if r.Failure.Exit != "" {
+		p.line("         %s", r.Failure.Exit)
+	}
+	for _, line := range r.Failure.Quote {
+		p.line("       | %s", line)
+	}
+}
+
+// phase prints the figures of one phase: latencies as a table, the rest as a list.
+func (p *printer) phase(s lab.Summary, t lab.Tally) {
+	loop := "closed loop"
+	if t.Open {
+		loop = "open loop"
+	}
+	judged := ""
+	if !t.Judged {
+		judged = ", not judged"
+	}
+	p.line("%s (%s%s): %d of %d requests succeeded in %s; %d tokens in, %d out",
+		t.Phase, loop, judged, t.OK, t.Offered, length(t.End-t.Start), t.Input, t.Output)
+	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}}
+	g.add("", "mean", "p50", "p90", "p95", "p99", "n")
+	for _, q := range []string{"ttft", "tpot", "itl", "e2el"} {
+		row := []string{strings.ToUpper(q)}
+		n := 0
+		for _, stat := range []string{"mean", "p50", "p90", "p95", "p99"} {
+			f, ok := s.Figure(t.Phase, q+"."+stat)
+			if !ok {
+				break
+			}
+			row = append(row, value(f.Value, f.Unit))
+			n = f.N
+		}
+		if len(row) > 1 {
+			g.add(append(row, fmt.Sprint(n))...)
+		}
+	}
+	if len(g.rows) > 1 {
+		p.grid(g, "  ")
+	}
+	list := &grid{right: map[int]bool{1: true}}
+	for _, f := range s.Figures {
+		m, known := metric.Find(f.Metric)
+		if f.Phase != t.Phase || !known || perRequest(f.Metric) {
+			continue
+		}
+		list.add(m.Title, value(f.Value, f.Unit))
+	}
+	p.grid(list, "  ")
+}
+
+// perRequest says whether a metric is in the table of latencies.
+func perRequest(name string) bool {
+	quantity, _, _ := strings.Cut(name, ".")
+	return slices.Contains([]string{"ttft", "tpot", "itl", "e2el"}, quantity)
+}
+
+func (p *printer) findings(r lab.Run) {
+	marks := map[lab.Level]string{lab.Invalid: "INVALID  ", lab.Warning: "warning  ", lab.Note: "note     "}
+	if len(r.Findings)+len(r.Server.Inert) > 0 {
+		p.line("")
+	}
+	for _, f := range r.Findings {
+		p.paragraph(marks[f.Level], f.Code+": "+f.Detail)
+	}
+	for _, inert := range r.Server.Inert {
+		p.paragraph("note     ", inert)
+	}
+	if stop := r.Server.Stop; stop != nil {
+		for _, left := range stop.Leftovers {
+			p.paragraph("note     ", "after the stop: "+left)
+		}
+	}
+}
+
+// List prints the runs of the store, newest last.
+func List(w io.Writer, entries []store.Entry, o Options) error {
+	if len(entries) == 0 {
+		_, err := fmt.Fprintln(w, "no runs yet; `lab demo` makes some")
+		return err
+	}
+	g := &grid{right: map[int]bool{4: true, 5: true, 6: true}}
+	g.add("run", "experiment", "A/B", "outcome", "TTFT mean", "TPOT mean", "output")
+	for _, e := range entries {
+		arm := ""
+		if e.PlanID != "" {
+			arm = fmt.Sprintf("%s %d", e.Arm, e.Block)
+			if e.Block == 0 {
+				arm = e.Arm + " burn-in"
+			}
+		}
+		outcome := string(e.Outcome)
+		if e.Outcome == lab.Complete && !e.Valid {
+			outcome = "INVALID"
+		}
+		row := []string{e.ID, e.Name, arm, outcome, "", "", ""}
+		for _, f := range e.Headline {
+			if i := slices.Index([]string{"ttft.mean", "tpot.mean", "output_throughput"}, f.Metric); i >= 0 && row[4+i] == "" {
+				row[4+i] = value(f.Value, f.Unit)
+			}
+		}
+		if e.Problem != "" {
+			row[3] = "unreadable: " + e.Problem
+		}
+		g.add(row...)
+	}
+	return g.write(w, "")
+}
