@@ -120,7 +120,8 @@ func newLoop(ctx context.Context, cfg Config, source Source, emit func(lab.Sampl
 	})
 	if cfg.EngineURL != "" {
 		engine := newEngine(cfg.EngineURL)
-		l.add(time.Second, func() { l.emit(engine.read(ctx, l.clock.Now)) })
+		last := context.WithoutCancel(ctx) // the last reading is taken when ctx has ended; it has a time limit of its own
+		l.add(time.Second, func() { l.emit(engine.read(last, l.clock.Now)) })
 	}
 	l.add(time.Second, func() { l.emit(l.self()) })
 	l.add(10*time.Second, func() { l.emit(l.anchor()) })

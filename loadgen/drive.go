@@ -171,7 +171,9 @@ func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 				mu.Lock()
 				offered++
 				mu.Unlock()
-				d.one(ctx, r, intended)
+				if rec := d.one(ctx, r, intended); refused(rec) {
+					sleepUntil(ctx, time.Now().Add(refusedPause))
+				}
 			}
 		})
 	}
@@ -179,8 +181,15 @@ func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 	return offered
 }
 
+// refusedPause keeps a closed loop from storming a server that refuses at once, until somebody notices that it is down.
+const refusedPause = 50 * time.Millisecond
+
+func refused(r lab.RequestRecord) bool {
+	return (r.Error == lab.ErrConnect || r.Error == lab.ErrStatus) && r.Done-r.Sent < refusedPause
+}
+
 // one sends a request and records what became of it.
-func (d *driver) one(ctx context.Context, r Request, intended time.Duration) {
+func (d *driver) one(ctx context.Context, r Request, intended time.Duration) lab.RequestRecord {
 	rec := lab.RequestRecord{
 		Seq: r.Seq, Phase: d.Phase.Name, Prompt: r.Prompt, Intended: intended,
 		WantInput: r.Input, WantOutput: r.Output,
@@ -194,6 +203,7 @@ func (d *driver) one(ctx context.Context, r Request, intended time.Duration) {
 	d.Do(ctx, r, &rec)
 	d.Progress.ended(rec)
 	d.Record(rec)
+	return rec
 }
 
 // sleepUntil is false where ctx ends first.

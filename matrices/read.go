@@ -71,12 +71,22 @@ func (r *reader) experiment(f *File) {
 		e.Name = strings.TrimSuffix(base, filepath.Ext(base))
 	}
 	r.defaults(e)
-	if len(r.problems) > 0 {
-		return // what is wrong between values follows from what is wrong with them
+	for _, fault := range e.Validate() {
+		if !r.follows(fault.Path) {
+			r.problems = append(r.problems, f.Locate(lab.Faults{fault}).Problems...)
+		}
 	}
-	if faults := e.Validate(); len(faults) > 0 {
-		r.problems = append(r.problems, f.Locate(faults).Problems...)
+}
+
+// follows says whether a fault found between values only follows from one in writing: a duration that could not be read
+// is no missing duration, and where the file below could not be read, anything may be missing.
+func (r *reader) follows(path string) bool {
+	for _, p := range r.problems {
+		if p.Path == "extends" || p.Path != "" && (strings.HasPrefix(p.Path, path) || strings.HasPrefix(path, p.Path)) {
+			return true
+		}
 	}
+	return false
 }
 
 func (r *reader) telemetrySwitch(e *lab.Experiment, n *node) {

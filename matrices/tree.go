@@ -235,11 +235,19 @@ func (r *reader) extended(name string, text []byte, chain []string) *node {
 		r.fault(base.at, "extends", "must be the name of a file")
 		return root
 	}
-	under := r.loadTree(resolve(base.text, name), base.at, append(chain, name))
+	under := r.loadTree(relative(base.text, name), base.at, append(chain, name))
 	if under == nil {
 		return root
 	}
 	return merged(under, root)
+}
+
+// relative keeps the name of a file as short as it was written, for messages.
+func relative(path, file string) string {
+	if filepath.IsAbs(path) || strings.HasPrefix(path, "~/") {
+		return resolve(path, file)
+	}
+	return filepath.Join(filepath.Dir(file), path)
 }
 
 func (n *node) drop(name string) {
@@ -267,7 +275,7 @@ func merged(under, over *node) *node {
 	return out
 }
 
-// resolve makes a path that a file names: ~ is the home folder, relative paths start at the file.
+// resolve makes a path that a file names absolute: ~ is the home folder, relative paths start at the file.
 func resolve(path, file string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -277,5 +285,9 @@ func resolve(path, file string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(filepath.Dir(file), path)
+	path = filepath.Join(filepath.Dir(file), path)
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }

@@ -138,10 +138,10 @@ func (o Orphan) living() []process {
 
 // Clean ends what is left of the orphan and removes its files. If ctx ends, it kills at once.
 func (o Orphan) Clean(ctx context.Context) error {
-	used := map[string]bool{}
+	used := map[uint64]bool{}
 	for _, p := range o.living() {
-		for _, file := range p.sharedMemory() {
-			used[file] = true
+		for _, inode := range p.sharedMemory() {
+			used[inode] = true
 		}
 	}
 	if o.record.Boot == bootID() && o.record.Root.same() {
@@ -152,7 +152,7 @@ func (o Orphan) Clean(ctx context.Context) error {
 	if !until(killedTime, func() bool { return killAll(o.Group, o.living()) }) {
 		return fmt.Errorf("clean up after run %s: %v does not die", o.RunID, o.living())
 	}
-	removeUnused(used)
+	removeSeen(used)
 	if ownTemp(o.record.Temp) {
 		if err := os.RemoveAll(o.record.Temp); err != nil {
 			return fmt.Errorf("clean up after run %s: %w", o.RunID, err)

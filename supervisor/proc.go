@@ -112,23 +112,28 @@ func (p process) same() bool {
 	return err == nil && now.Start == p.Start && !now.gone()
 }
 
-// sharedMemory lists the files of /dev/shm that a process has mapped or open.
-func (p process) sharedMemory() []string {
-	var files []string
+// sharedMemory lists the files of /dev/shm that a process has mapped or open, by inode: a semaphore is mapped under a
+// temporary name and linked to its own later, so names would not tell.
+func (p process) sharedMemory() []uint64 {
+	var inodes []uint64
 	if maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", p.PID)); err == nil {
 		for line := range strings.Lines(string(maps)) {
-			if i := strings.Index(line, shmDir+"/"); i >= 0 {
-				files = append(files, strings.TrimSpace(line[i:]))
+			if fields := strings.Fields(line); len(fields) > 5 && strings.HasPrefix(fields[5], shmDir+"/") {
+				if inode, err := strconv.ParseUint(fields[4], 10, 64); err == nil {
+					inodes = append(inodes, inode)
+				}
 			}
 		}
 	}
 	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.PID))
 	for _, link := range links {
 		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, shmDir+"/") {
-			files = append(files, target)
+			if inode, ok := inodeOf(link); ok {
+				inodes = append(inodes, inode)
+			}
 		}
 	}
-	return files
+	return inodes
 }
 
 // bootID tells two boots of the machine apart, since pids and start times begin again with each.

@@ -178,15 +178,46 @@ func TestSharedMemoryOfAStoppedServerIsRemovedAndThatOfOthersIsNot(t *testing.T)
 	}
 	defer os.Remove(used)
 	defer f.Close()
+	semaphore := mapSemaphore(t)
 	stop := s.Stop(t.Context())
 	if len(stop.Leftovers) != 1 || stop.Leftovers[0] != "shared memory "+mine+": removed" {
 		t.Errorf("leftovers are %q", stop.Leftovers)
 	}
-	for file, want := range map[string]bool{mine: false, older: true, used: true} {
+	for file, want := range map[string]bool{mine: false, older: true, used: true, semaphore: true} {
 		if _, err := os.Stat(file); (err == nil) != want {
 			t.Errorf("%s exists: %v", file, !want)
 		}
 	}
+}
+
+// mapSemaphore makes a semaphore as the C library does: mapped under a temporary name, then linked to its own.
+func mapSemaphore(t *testing.T) string {
+	t.Helper()
+	temporary := filepath.Join(shmDir, fmt.Sprintf("sem.%dtmp", os.Getpid()))
+	own := filepath.Join(shmDir, fmt.Sprintf("sem.mp-lab%d", os.Getpid()))
+	f, err := os.Create(temporary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(4096); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		syscall.Munmap(memory)
+		os.Remove(own)
+	})
+	if err := os.Link(temporary, own); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(temporary); err != nil {
+		t.Fatal(err)
+	}
+	return own
 }
 
 func TestAServerThatDoesNotBecomeReadyIsStoppedAndTheReasonGiven(t *testing.T) {

@@ -25,17 +25,38 @@ func listShm() map[string]bool {
 	return files
 }
 
+// inodeOf is the inode of a file, or of what a link leads to.
+func inodeOf(name string) (uint64, bool) {
+	var info syscall.Stat_t
+	if syscall.Stat(name, &info) != nil {
+		return 0, false
+	}
+	return info.Ino, true
+}
+
 // cleanShm removes what a dead server left in /dev/shm and returns the names. A file goes if the server was seen
 // using it, or if it is new since the launch, has a name and the owner that fit, and no living process uses it (what
 // belongs to another program is mapped there while that program runs).
-func cleanShm(before, seen map[string]bool) []string {
+func cleanShm(before map[string]bool, seen map[uint64]bool) []string {
 	candidates := map[string]bool{}
 	for file := range listShm() {
-		if !before[file] && (seen[file] || left(file)) {
+		inode, _ := inodeOf(file)
+		if !before[file] && (seen[inode] || left(file)) {
 			candidates[file] = true
 		}
 	}
 	return removeUnused(candidates)
+}
+
+// removeSeen removes what processes that have ended were seen using in /dev/shm.
+func removeSeen(seen map[uint64]bool) {
+	files := map[string]bool{}
+	for file := range listShm() {
+		if inode, ok := inodeOf(file); ok && seen[inode] {
+			files[file] = true
+		}
+	}
+	removeUnused(files)
 }
 
 // left says whether a file looks like what a killed server leaves.
@@ -53,15 +74,15 @@ func removeUnused(files map[string]bool) []string {
 	if len(files) == 0 {
 		return nil
 	}
-	used := map[string]bool{}
+	used := map[uint64]bool{}
 	for _, p := range processes() {
-		for _, file := range p.sharedMemory() {
-			used[file] = true
+		for _, inode := range p.sharedMemory() {
+			used[inode] = true
 		}
 	}
 	var removed []string
 	for file := range files {
-		if !used[file] && os.Remove(file) == nil {
+		if inode, ok := inodeOf(file); ok && !used[inode] && os.Remove(file) == nil {
 			removed = append(removed, file)
 		}
 	}

@@ -150,11 +150,11 @@ func (s *Server) left() []process {
 }
 
 // sharedMemory lists what the server's processes use in /dev/shm; asked before they die.
-func (s *Server) sharedMemory() map[string]bool {
-	used := map[string]bool{}
+func (s *Server) sharedMemory() map[uint64]bool {
+	used := map[uint64]bool{}
 	for _, p := range s.look() {
-		for _, file := range p.sharedMemory() {
-			used[file] = true
+		for _, inode := range p.sharedMemory() {
+			used[inode] = true
 		}
 	}
 	return used

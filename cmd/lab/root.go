@@ -50,7 +50,7 @@ a second look.
 	group("data", "Data:", newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
 	root.AddCommand(newSampler(), newExitCodes())
-	for _, c := range root.Commands() {
+	for _, c := range append(root.Commands(), root) {
 		checkArgs(c)
 	}
 	return root

@@ -51,7 +51,7 @@ func scriptParams(dir string) testscript.Params {
 	}
 }
 
-// exits CODE COMMAND... runs a command and wants its exit code; its output is left in the files stdout and stderr.
+// exits CODE COMMAND... runs a command and wants its exit code; its output is left in the files out and err.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
@@ -73,8 +73,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	var out, errOut strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	runErr := cmd.Run()
-	ts.Check(os.WriteFile(ts.MkAbs("stdout"), []byte(out.String()), 0o644))
-	ts.Check(os.WriteFile(ts.MkAbs("stderr"), []byte(errOut.String()), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(out.String()), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs("err"), []byte(errOut.String()), 0o644))
 	ts.Logf("%s%s", out.String(), errOut.String())
 	if cmd.ProcessState == nil {
 		ts.Fatalf("%v", runErr)

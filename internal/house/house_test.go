@@ -32,21 +32,18 @@ var floors = map[string]int{
 
 // owners names the only packages that may import a heavy dependency (a prefix of the import path).
 var owners = map[string][]string{
-	"go.etcd.io/bbolt":              {"store"},
-	"github.com/parquet-go/":        {"store"},
-	"github.com/klauspost/compress": {"store", "profiling"},
-	"github.com/NVIDIA/go-nvml":     {"gpu"},
-	"github.com/shirou/gopsutil":    {"gpu"},
-	"github.com/prometheus/":        {"gpu"},
-	"github.com/goccy/go-yaml":      {"matrices"},
-	"github.com/invopop/jsonschema": {"matrices"},
-	"github.com/spf13/cobra":        {"cmd/lab"},
-	"github.com/spf13/pflag":        {"cmd/lab"},
-	"github.com/google/pprof":       {"profiling"},
-	"charm.land/":                   {"internal/report", "internal/live"},
-	"gonum.org/":                    {"internal/compare"},
-	"os/exec":                       {"supervisor", "gpu", "internal/sim"},
-	"golang.org/x/term":             {"cmd/lab"},
+	"go.etcd.io/bbolt":           {"store"},
+	"github.com/parquet-go/":     {"store"},
+	"github.com/NVIDIA/go-nvml":  {"gpu"},
+	"github.com/shirou/gopsutil": {"gpu"},
+	"github.com/prometheus/":     {"gpu"},
+	"github.com/goccy/go-yaml":   {"matrices"},
+	"github.com/spf13/cobra":     {"cmd/lab"},
+	"github.com/google/pprof":    {"profiling"},
+	"charm.land/":                {"internal/report", "internal/live"},
+	"gonum.org/":                 {"internal/compare"},
+	"os/exec":                    {"supervisor", "gpu", "internal/sim"},
+	"golang.org/x/term":          {"cmd/lab"},
 }
 
 type file struct {

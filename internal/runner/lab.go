@@ -55,7 +55,7 @@ func obstacle(format string, args ...any) error {
 // Prepare checks an experiment against the machine without starting anything: vllm is there and accepts every flag,
 // files are there, the disk has room, a GPU is there if asked for. What the installed vllm refuses is a lab.Faults.
 func (l *Lab) Prepare(ctx context.Context, e lab.Experiment) (Ready, error) {
-	r := Ready{Experiment: e}
+	r := Ready{Experiment: e, vocab: l.vocab(e)}
 	if err := l.checkFiles(e); err != nil {
 		return r, err
 	}
@@ -93,25 +93,22 @@ func (l *Lab) askVLLM(ctx context.Context, r *Ready) error {
 	if _, err = supervisor.Prepare(r.Experiment.Server, r.install, r.flags, "lab", 1); err != nil {
 		return err
 	}
-	if r.vocab, err = l.vocab(r.Experiment); err != nil {
-		return err
-	}
 	return nil
 }
 
 // vocab bounds random token ids. A server's own vocabulary is not part of its HTTP interface, so it is read from the
 // model's folder; where that cannot be, a range that every common model has is taken.
-func (l *Lab) vocab(e lab.Experiment) (int, error) {
+func (l *Lab) vocab(e lab.Experiment) int {
 	const common = 512 // of the vocabularies in use the smallest that random prompts are sent to
 	for _, p := range e.Phases {
 		if v := p.Load.Dataset.Vocab; v > 0 {
-			return v, nil
+			return v
 		}
 	}
 	if v, ok := loadgen.Vocab(e.Server.Model, l.Getenv); ok {
-		return v, nil
+		return v
 	}
-	return common, nil
+	return common
 }
 
 func (l *Lab) checkFiles(e lab.Experiment) error {
