@@ -3,6 +3,8 @@ package loadgen
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"lab/internal/lab"
@@ -15,7 +17,8 @@ type Request struct {
 	Body   []byte
 	Prompt uint64 // hash
 	Input  int    // tokens sent; 0 = unknown
-	Output int    // tokens wanted, exactly: ignore_eos is set
+	Output int    // tokens wanted
+	Fixed  bool   // exactly Output: the server was told to ignore its end mark
 }
 
 // bodies builds the requests of a load. What all of them share is encoded once.
@@ -23,9 +26,23 @@ type bodies struct {
 	path   string
 	prefix []byte // an object without its closing brace
 	chat   bool
+	fixed  bool
 }
 
+// ownFields are the fields that a load cannot set for itself: the prompt and its lengths come from the dataset, and the
+// record is read from the stream that the others ask for.
+var ownFields = []string{
+	"max_completion_tokens", "max_tokens", "messages", "min_tokens", "n", "prompt", "stream", "stream_options",
+}
+
+// newBodies encodes the shared part. All its own fields are older than vLLM 0.6.0, the oldest version of interest: those up
+// to 0.6.4 refuse a request with a field they do not know.
 func newBodies(model string, l lab.Load) (bodies, error) {
+	for _, name := range slices.Sorted(maps.Keys(l.Body)) {
+		if slices.Contains(ownFields, name) {
+			return bodies{}, fmt.Errorf("build request: the field %q is set by lab and cannot be given in body", name)
+		}
+	}
 	fields := map[string]any{
 		"model":       model,
 		"temperature": 0.0,
@@ -37,32 +54,28 @@ func newBodies(model string, l lab.Load) (bodies, error) {
 	if l.Temperature != nil {
 		fields["temperature"] = *l.Temperature
 	}
-	for name, value := range l.Body {
-		fields[name] = value
-	}
+	maps.Copy(fields, l.Body)
 	text, err := json.Marshal(fields)
 	if err != nil {
-		return bodies{}, fmt.Errorf("encode request: %w", err)
+		return bodies{}, fmt.Errorf("build request: %w", err)
 	}
-	b := bodies{path: "/v1/completions", prefix: text[:len(text)-1], chat: l.API == "chat"}
+	b := bodies{path: "/v1/completions", prefix: text[:len(text)-1], chat: l.API == "chat", fixed: fields["ignore_eos"] == true}
 	if b.chat {
 		b.path = "/v1/chat/completions"
 	}
 	return b, nil
 }
 
-func (b bodies) request(seq int, p Prompt) (Request, error) {
-	text := append([]byte(nil), b.prefix...)
+func (b bodies) request(seq int, p Prompt) Request {
+	const perID = 7 // an id of six digits and its comma
+	text := make([]byte, 0, len(b.prefix)+len(p.Text)+len(p.Messages)+perID*len(p.IDs)+128)
+	text = append(text, b.prefix...)
 	switch {
-	case b.chat && p.Messages != nil:
+	case p.Messages != nil:
 		text = append(append(text, `,"messages":`...), p.Messages...)
-	case b.chat && p.Text != "":
-		quoted, err := json.Marshal(p.Text)
-		if err != nil {
-			return Request{}, fmt.Errorf("encode prompt: %w", err)
-		}
-		text = append(append(append(text, `,"messages":[{"role":"user","content":`...), quoted...), "}]"...)
-	case !b.chat && p.IDs != nil:
+	case b.chat:
+		text = append(append(append(text, `,"messages":[{"role":"user","content":`...), quote(p.Text)...), "}]"...)
+	case p.IDs != nil:
 		text = append(text, `,"prompt":[`...)
 		for i, id := range p.IDs {
 			if i > 0 {
@@ -71,19 +84,23 @@ func (b bodies) request(seq int, p Prompt) (Request, error) {
 			text = strconv.AppendInt(text, int64(id), 10)
 		}
 		text = append(text, ']')
-	case !b.chat && p.Text != "":
-		quoted, err := json.Marshal(p.Text)
-		if err != nil {
-			return Request{}, fmt.Errorf("encode prompt: %w", err)
-		}
-		text = append(append(text, `,"prompt":`...), quoted...)
 	default:
-		return Request{}, fmt.Errorf("prompt %d does not fit the endpoint %s: text fits both, token ids only completions, messages only chat", seq, b.path)
+		text = append(append(text, `,"prompt":`...), quote(p.Text)...)
 	}
 	text = append(text, `,"max_tokens":`...)
 	text = strconv.AppendInt(text, int64(p.Output), 10)
-	text = append(text, `,"min_tokens":`...)
-	text = strconv.AppendInt(text, int64(p.Output), 10)
+	if b.fixed {
+		text = append(text, `,"min_tokens":`...)
+		text = strconv.AppendInt(text, int64(p.Output), 10)
+	}
 	text = append(text, '}')
-	return Request{Seq: seq, Path: b.path, Body: text, Prompt: p.Hash, Input: len(p.IDs), Output: p.Output}, nil
+	return Request{Seq: seq, Path: b.path, Body: text, Prompt: p.Hash, Input: len(p.IDs), Output: p.Output, Fixed: b.fixed}
+}
+
+func quote(text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic("quote prompt: " + err.Error()) // a string always has a JSON form
+	}
+	return quoted
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"lab/internal/lab"
@@ -48,32 +49,61 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 // record.
 func (c *client) do(ctx context.Context, r Request, rec *lab.RequestRecord) {
 	rec.Sent = c.clock.Now()
-	class, detail := c.exchange(ctx, r, rec)
+	m := marks{clock: c.clock}
+	class, detail := c.exchange(ctx, r, rec, &m)
 	rec.Done = c.clock.Now()
-	if class == "" {
-		return
-	}
-	if ctx.Err() != nil && class != lab.ErrStatus && class != lab.ErrStream {
-		class, detail = lab.ErrCanceled, context.Cause(ctx).Error()
-		if errors.Is(context.Cause(ctx), errRequestTimeout) {
+	m.fill(rec)
+	broke := class == lab.ErrConnect || class == lab.ErrCut
+	if cause := context.Cause(ctx); cause != nil && broke { // what broke off was broken off from here
+		class, detail = lab.ErrCanceled, cause.Error()
+		if errors.Is(cause, errRequestTimeout) {
 			class = lab.ErrTimeout
 		}
 	}
 	rec.Error, rec.Detail = class, detail
+	if class == "" && m.conns.Load() > 1 {
+		rec.Detail = sentAgain
+	}
 }
 
 var errRequestTimeout = errors.New("the request's own time limit was reached")
 
-func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord) (class, detail string) {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+// sentAgain stands in the record of a success that took two attempts.
+const sentAgain = "sent again on a new connection: the server had closed the idle one"
+
+// marks are the moments of one connection's life. net/http sets them from goroutines of its own, which may outlive a
+// canceled request: hence the atomics, and the record gets a copy.
+type marks struct {
+	clock                         lab.Clock
+	conns                         atomic.Int32
+	connected, written, firstByte atomic.Int64
+}
+
+func (m *marks) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
+			m.conns.Add(1)
 			if !info.Reused {
-				rec.Connected = c.clock.Now()
+				m.connected.Store(int64(m.clock.Now()))
 			}
 		},
-		WroteRequest:         func(httptrace.WroteRequestInfo) { rec.Written = c.clock.Now() },
-		GotFirstResponseByte: func() { rec.FirstByte = c.clock.Now() },
-	})
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			if info.Err == nil {
+				m.written.Store(int64(m.clock.Now()))
+			}
+		},
+		GotFirstResponseByte: func() { m.firstByte.Store(int64(m.clock.Now())) },
+	}
+}
+
+func (m *marks) fill(rec *lab.RequestRecord) {
+	rec.Connected = time.Duration(m.connected.Load())
+	rec.Written = time.Duration(m.written.Load())
+	rec.FirstByte = time.Duration(m.firstByte.Load())
+}
+
+func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord, m *marks) (class, detail string) {
+	ctx = httptrace.WithClientTrace(ctx, m.trace())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.target.URL+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
 		return lab.ErrConnect, err.Error()
@@ -87,6 +117,9 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 		req.Header.Set("Authorization", "Bearer "+c.target.APIKey)
 	}
 	resp, err := c.http.Do(req)
+	if err != nil && m.conns.Load() > 0 {
+		return lab.ErrCut, "the connection broke before an answer came: " + err.Error()
+	}
 	if err != nil {
 		return lab.ErrConnect, err.Error()
 	}
@@ -202,24 +235,8 @@ func (s *stream) verdict(r Request) (class, detail string) {
 		return lab.ErrCut, "the stream ended without a finish reason"
 	case len(rec.Chunks) == 0:
 		return lab.ErrFormat, "the stream carried no output"
-	case rec.Usage != nil && r.Output > 0 && rec.Usage.Output != r.Output:
+	case r.Fixed && rec.Usage != nil && rec.Usage.Output != r.Output:
 		return lab.ErrTokens, fmt.Sprintf("%d tokens came, %d were asked for", rec.Usage.Output, r.Output)
 	}
 	return "", ""
-}
-
-// ping opens one connection by a request that costs the server nothing.
-func (c *client) ping(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.target.URL+"/health", nil)
-	if err != nil {
-		return
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return
-	}
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	resp.Body.Close()
 }

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lab/internal/lab"
@@ -24,10 +25,11 @@ type Options struct {
 	Do       Do // nil: HTTP to Target
 }
 
-// Report says when a phase ran.
+// Report says when a phase ran and what it sent.
 type Report struct {
 	Start, End time.Duration
-	Offered    int
+	Offered    int // requests sent
+	Repeated   int // of these, with a prompt that the phase had sent before: the file is shorter than the load
 }
 
 // Warm sends the phase's warm-up: requests of the same kind with other prompts, recorded under lab.Warmup. The first
@@ -58,9 +60,6 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	if _, err := bodies.request(0, source.at(0)); err != nil {
-		return Report{}, err
-	}
 	d := &driver{Options: o}
 	if d.Do == nil {
 		c := newClient(o.Target, o.Clock, o.Progress.token)
@@ -86,37 +85,55 @@ type driver struct {
 
 func (d *driver) run(ctx context.Context, source prompts, b bodies) Report {
 	l := d.Phase.Load
-	feed, stop := context.WithCancel(ctx)
-	requests := make(chan Request, 2*max(l.Concurrency, 128)) // built ahead of their moment
-	var builder sync.WaitGroup
-	builder.Go(func() { build(feed, requests, source, b, l.Requests) })
 	times := Arrivals(l)
+	n := l.Requests
+	if l.Open() {
+		n = len(times)
+	}
+	feed, stop := context.WithCancel(ctx)
+	requests := make(chan Request, ahead(n, l.Concurrency, len(b.request(0, source.at(0)).Body)))
+	for i := range cap(requests) {
+		requests <- b.request(i, source.at(i))
+	}
+	var builder sync.WaitGroup
+	builder.Go(func() { build(feed, requests, source, b, n) })
 	if d.client != nil {
-		d.client.connect(ctx, expected(l))
+		d.client.connect(ctx, connections(l))
 	}
 	d.start = d.Clock.Now()
-	var offered int
+	report := Report{Start: d.start}
 	if l.Open() {
-		offered = d.open(ctx, requests, times)
+		report.Offered = d.open(ctx, requests, times)
 	} else {
-		offered = d.closed(ctx, requests)
+		report.Offered = d.closed(ctx, requests)
 	}
 	d.flight.Wait()
+	report.End = d.Clock.Now()
 	stop()
 	builder.Wait()
-	return Report{Start: d.start, End: d.Clock.Now(), Offered: offered}
+	if distinct := source.distinct(); distinct > 0 {
+		report.Repeated = max(0, report.Offered-distinct)
+	}
+	return report
 }
 
-// build makes the requests in order, ahead of their need. Without a number it goes on until ctx ends.
+// ahead is how many requests are built before the phase starts, so that building them takes nothing from it: all, unless
+// their number is open or they would fill the memory.
+func ahead(n, concurrency, size int) int {
+	const memory = 256 << 20
+	most := max(memory/size, 2*concurrency)
+	if n > 0 {
+		return min(n, most)
+	}
+	return min(max(2*concurrency, 256), most)
+}
+
+// build makes what was not built ahead, in order. Without a number it goes on until ctx ends.
 func build(ctx context.Context, out chan<- Request, source prompts, b bodies, n int) {
 	defer close(out)
-	for i := 0; n == 0 || i < n; i++ {
-		r, err := b.request(i, source.at(i))
-		if err != nil { // the first one was tried before the start, so this is one odd line of a file
-			r = Request{Seq: i, Path: b.path, Body: []byte("{}")}
-		}
+	for i := cap(out); n == 0 || i < n; i++ {
 		select {
-		case out <- r:
+		case out <- b.request(i, source.at(i)):
 		case <-ctx.Done():
 			return
 		}
@@ -155,8 +172,7 @@ func (d *driver) open(ctx context.Context, requests <-chan Request, times []time
 // closed keeps a number of requests in flight: each worker sends its next one when its last has ended.
 func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 	l := d.Phase.Load
-	var mu sync.Mutex
-	offered := 0
+	var offered atomic.Int64
 	for range l.Concurrency {
 		d.flight.Go(func() {
 			for ctx.Err() == nil {
@@ -168,9 +184,7 @@ func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 				if !ok {
 					return
 				}
-				mu.Lock()
-				offered++
-				mu.Unlock()
+				offered.Add(1)
 				if rec := d.one(ctx, r, intended); refused(rec) {
 					sleepUntil(ctx, time.Now().Add(refusedPause))
 				}
@@ -178,14 +192,14 @@ func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 		})
 	}
 	d.flight.Wait()
-	return offered
+	return int(offered.Load())
 }
 
-// refusedPause keeps a closed loop from storming a server that refuses at once, until somebody notices that it is down.
+// refusedPause keeps a closed loop from storming a server that fails every request at once, until somebody notices.
 const refusedPause = 50 * time.Millisecond
 
 func refused(r lab.RequestRecord) bool {
-	return (r.Error == lab.ErrConnect || r.Error == lab.ErrStatus) && r.Done-r.Sent < refusedPause
+	return !r.OK() && len(r.Chunks) == 0 && r.Done-r.Sent < refusedPause
 }
 
 // one sends a request and records what became of it.
@@ -220,23 +234,4 @@ func sleepUntil(ctx context.Context, when time.Time) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// expected is how many connections a load will need at once, roughly: opening them beforehand keeps the handshakes out
-// of the first requests' times.
-func expected(l lab.Load) int {
-	if l.Concurrency > 0 {
-		return min(l.Concurrency, 1024)
-	}
-	return 0
-}
-
-// connect opens connections and leaves them idle for the requests to come. It is no error if that does not work: the
-// requests will say so.
-func (c *client) connect(ctx context.Context, n int) {
-	var wait sync.WaitGroup
-	for range n {
-		wait.Go(func() { c.ping(ctx) })
-	}
-	wait.Wait()
 }

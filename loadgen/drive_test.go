@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -170,91 +169,74 @@ func TestTheScheduleFollowsFromRateBurstinessAndSeedAlone(t *testing.T) {
 	}
 }
 
-func TestRandomPromptsHaveExactLengthsAndPoolsDiffer(t *testing.T) {
-	l := random(lab.Load{Seed: 1})
-	l.Dataset = lab.Dataset{Kind: "random", InputTokens: 100, OutputTokens: 50, RangeRatio: 0.5, PrefixTokens: 10}
-	a, err := newPrompts(l, 512, measured)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, _ := newPrompts(l, 512, warmup)
-	low, high, seen := 1000, 0, map[uint64]bool{}
-	for i := range 1000 {
-		p := a.at(i)
-		n := len(p.IDs) - 10
-		low, high = min(low, n), max(high, n)
-		if !slices.Equal(p.IDs[:10], b.at(i).IDs[:10]) {
-			t.Fatal("the shared prefix differs")
-		}
-		if p.Hash != a.at(i).Hash || seen[p.Hash] || b.at(i).Hash == p.Hash {
-			t.Fatal("a prompt is not its own: it changed, came twice, or is in the warm-up too")
-		}
-		seen[p.Hash] = true
-		for _, id := range p.IDs {
-			if id < firstID || id >= 512 {
-				t.Fatalf("token id %d is out of range", id)
-			}
-		}
-	}
-	if low != 50 || high != 150 {
-		t.Errorf("lengths from %d to %d, want 50 to 150", low, high)
-	}
-}
-
-func TestAPromptFileIsReadLineByLineAndItsFaultsNameTheLine(t *testing.T) {
-	dir := t.TempDir()
-	write := func(text string) lab.Dataset {
-		name := filepath.Join(dir, "p.jsonl")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+func TestAPromptFileThatIsTooShortIsCountedAsRepeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		name := filepath.Join(t.TempDir(), "p.jsonl")
+		if err := os.WriteFile(name, []byte(`{"prompt":"a"}`+"\n"+`{"prompt":"b"}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return lab.Dataset{Kind: "prompts", File: name, OutputTokens: 9}
-	}
-	got, err := readPrompts(write(`{"prompt":"hello"}`+"\n\n"+`{"prompt":[1,2,3],"output_tokens":5}`+"\n"+`{"messages":[{"role":"user","content":"x"}]}`), measured)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p := got.at(0); p.Text != "hello" || p.Output != 9 {
-		t.Errorf("got %+v", p)
-	}
-	if p := got.at(4); len(p.IDs) != 3 || p.Output != 5 {
-		t.Errorf("got %+v", p)
-	}
-	if p := got.at(2); string(p.Messages) == "" {
-		t.Errorf("got %+v", p)
-	}
-	for text, want := range map[string]string{
-		`{"prompt":"a"}` + "\n" + `{"prompt":7}`: "p.jsonl:2: has neither",
-		`nonsense`:                               "p.jsonl:1: is not a JSON object",
-		"\n\n":                                   "holds no prompt",
-	} {
-		if _, err := readPrompts(write(text), measured); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %v, want …%s…", text, err, want)
-		}
-	}
-}
-
-func FuzzPromptLine(f *testing.F) {
-	f.Add([]byte(`{"prompt":"a","output_tokens":3}`))
-	f.Add([]byte(`{"messages":[{"role":"user","content":"x"}]}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		p, err := parsePrompt(line, 5)
-		if err == nil && p.Output <= 0 {
-			t.Errorf("%q: %+v", line, p)
+		l := lab.Load{Concurrency: 2, Requests: 5, API: "completions", Dataset: lab.Dataset{Kind: "prompts", File: name, OutputTokens: 4}}
+		report, err := Run(t.Context(), Options{
+			Phase: lab.Phase{Load: l}, Clock: lab.NewEpoch().Clock(), Progress: &Progress{},
+			Record: func(lab.RequestRecord) {}, Sample: func(lab.Sample) {},
+			Do: func(_ context.Context, _ Request, rec *lab.RequestRecord) { rec.Done = 1 },
+		})
+		if err != nil || report.Offered != 5 || report.Repeated != 3 {
+			t.Errorf("got %+v, %v", report, err)
 		}
 	})
 }
 
-func BenchmarkRandomPrompts1000x1024(b *testing.B) {
-	l := random(lab.Load{Seed: 1})
-	l.Dataset.InputTokens = 1024
-	for b.Loop() {
-		p, err := newPrompts(l, 128_000, measured)
+func TestTheWarmUpSendsOtherPromptsAndIsMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := random(lab.Load{Rate: 1, Requests: 20, Warmup: 20, Seed: 5})
+		o := Options{Phase: lab.Phase{Name: "p", Load: l}, Vocab: 512, Clock: lab.NewEpoch().Clock(), Progress: &Progress{}, Sample: func(lab.Sample) {}}
+		o.Do = func(_ context.Context, _ Request, rec *lab.RequestRecord) { rec.Done = 1 }
+		var mu sync.Mutex
+		phases := map[uint64]string{}
+		o.Record = func(r lab.RequestRecord) { mu.Lock(); defer mu.Unlock(); phases[r.Prompt] += r.Phase }
+		if err := Warm(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, phase := range phases {
+			count[phase]++
+		}
+		if len(phases) != 40 || count[lab.Warmup] != 20 || count["p"] != 20 {
+			t.Errorf("got %v over %d prompts, want 20 of each over 40", count, len(phases))
+		}
+	})
+}
+
+func TestTheClientSamplesItselfOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := lab.NewEpoch().Clock()
+		var samples []lab.Sample // all from one goroutine, which Run waits for
+		_, err := Run(t.Context(), Options{
+			Phase: lab.Phase{Load: random(lab.Load{Concurrency: 3, Requests: 3})}, Vocab: 512, Clock: clock, Progress: &Progress{},
+			Record: func(lab.RequestRecord) {}, Sample: func(s lab.Sample) { samples = append(samples, s) },
+			Do: func(_ context.Context, _ Request, rec *lab.RequestRecord) {
+				time.Sleep(9500 * time.Millisecond)
+				rec.Done = clock.Now()
+			},
+		})
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
-		for i := range 1000 {
-			p.at(i)
+		if len(samples) != 10 { // nine whole seconds, and what was left
+			t.Errorf("%d samples in 9.5 s", len(samples))
 		}
-	}
+		for i, s := range samples {
+			flight := 3.0
+			if i == 9 {
+				flight = 0
+			}
+			if s.Device != "client" || s.Values[lab.ClientFlight] != flight || s.Values[lab.ClientLate] != 0 || s.Values[lab.ClientCPU] <= 0 {
+				t.Errorf("sample %d: %+v", i, s)
+			}
+		}
+	})
 }

@@ -143,9 +143,13 @@ func (w *walker) tokens(f *frame) error {
 // walker steps through one JSON document. It accepts every valid document and refuses what it cannot step through; it
 // does not check what it skips.
 type walker struct {
-	data []byte
-	pos  int
+	data  []byte
+	pos   int
+	depth int // of what is being skipped
 }
+
+// maxDepth is encoding/json's bound: it keeps a hostile answer from filling the stack.
+const maxDepth = 10_000
 
 func (w *walker) skipSpace() int {
 	for w.pos < len(w.data) {
@@ -252,18 +256,19 @@ func (w *walker) str() ([]byte, error) {
 		return nil, err
 	}
 	start := w.pos
-	for w.pos < len(w.data) {
-		switch w.data[w.pos] {
-		case '"':
-			w.pos++
-			return w.data[start : w.pos-1], nil
-		case '\\':
-			w.pos += 2
-		default:
-			w.pos++
+	for {
+		rest := w.data[w.pos:]
+		quote := bytes.IndexByte(rest, '"')
+		if quote < 0 {
+			return nil, errFrame
 		}
+		escape := bytes.IndexByte(rest[:quote], '\\')
+		if escape < 0 {
+			w.pos += quote + 1
+			return w.data[start : w.pos-1], nil
+		}
+		w.pos += escape + 2
 	}
-	return nil, errFrame
 }
 
 // nonEmpty sets found where the value is a string with content, or a list with elements.
@@ -302,18 +307,37 @@ func (w *walker) skip() error {
 		_, err := w.str()
 		return err
 	case '{':
-		return w.object(func([]byte) error { return w.skip() })
+		return w.deeper(func() error { return w.object(func([]byte) error { return w.skip() }) })
 	case '[':
-		return w.array(w.skip)
+		return w.deeper(func() error { return w.array(w.skip) })
 	}
 	start := w.pos
-	for w.pos < len(w.data) && !bytes.ContainsRune([]byte(",]} \t\r\n"), rune(w.data[w.pos])) {
+	for w.pos < len(w.data) && !ends(w.data[w.pos]) {
 		w.pos++
 	}
 	if w.pos == start {
 		return errFrame
 	}
 	return nil
+}
+
+// ends says whether a number or a word ends before c.
+func ends(c byte) bool {
+	switch c {
+	case ',', ']', '}', ' ', '\t', '\r', '\n':
+		return true
+	}
+	return false
+}
+
+func (w *walker) deeper(f func() error) error {
+	if w.depth == maxDepth {
+		return errFrame
+	}
+	w.depth++
+	err := f()
+	w.depth--
+	return err
 }
 
 // errorText makes one line of an error that the server sent, in any of the shapes its versions use.

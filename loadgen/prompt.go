@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -30,16 +31,37 @@ const (
 )
 
 // prompts gives the prompts of a load one by one; the same index always gives the same.
-type prompts interface{ at(i int) Prompt }
+type prompts interface {
+	at(i int) Prompt
+	distinct() int // how many there are before they come again; 0: they never do
+}
+
+// Check finds what is wrong with the data set and the request body of a load, without sending anything: Run would find
+// it too, but only once a server is up.
+func Check(l lab.Load, vocab int) error {
+	if _, err := newPrompts(l, vocab, measured); err != nil {
+		return err
+	}
+	_, err := newBodies("", l)
+	return err
+}
 
 func newPrompts(l lab.Load, vocab int, pool uint64) (prompts, error) {
 	if l.Dataset.Kind == "prompts" {
-		return readPrompts(l.Dataset, pool)
+		return readPrompts(l, pool)
+	}
+	if l.API == "chat" {
+		return nil, fmt.Errorf("make random prompts: they are token ids, which the chat endpoint does not take")
 	}
 	if vocab < 2*firstID {
 		return nil, fmt.Errorf("make random prompts: a vocabulary of %d tokens is too small", vocab)
 	}
-	return randomPrompts{l.Dataset, vocab, l.Seed, pool}, nil
+	r := randomPrompts{d: l.Dataset, vocab: vocab, seed: l.Seed, pool: pool}
+	shared := rand.New(rand.NewPCG(r.seed, 0))
+	for range r.d.PrefixTokens {
+		r.prefix = append(r.prefix, r.token(shared))
+	}
+	return r, nil
 }
 
 // firstID leaves out the ids below it, which vocabularies like to give to control tokens.
@@ -47,20 +69,20 @@ const firstID = 8
 
 // randomPrompts are token ids of exact length.
 type randomPrompts struct {
-	d     lab.Dataset
-	vocab int
-	seed  uint64
-	pool  uint64
+	d      lab.Dataset
+	vocab  int
+	seed   uint64
+	pool   uint64
+	prefix []int32 // one for all prompts and pools
 }
+
+func (r randomPrompts) distinct() int { return 0 }
 
 func (r randomPrompts) at(i int) Prompt {
 	random := rand.New(rand.NewPCG(r.seed, r.pool<<40|uint64(i)+1))
 	input, output := r.length(random, r.d.InputTokens), r.length(random, r.d.OutputTokens)
-	ids := make([]int32, 0, r.d.PrefixTokens+input)
-	prefix := rand.New(rand.NewPCG(r.seed, 0)) // one for all prompts and pools
-	for range r.d.PrefixTokens {
-		ids = append(ids, r.token(prefix))
-	}
+	ids := make([]int32, 0, len(r.prefix)+input)
+	ids = append(ids, r.prefix...)
 	for range input {
 		ids = append(ids, r.token(random))
 	}
@@ -97,13 +119,15 @@ type filePrompts struct {
 
 func (f filePrompts) at(i int) Prompt { return f.lines[(f.start+i)%len(f.lines)] }
 
-func readPrompts(d lab.Dataset, pool uint64) (prompts, error) {
-	f, err := os.Open(d.File)
+func (f filePrompts) distinct() int { return len(f.lines) }
+
+func readPrompts(l lab.Load, pool uint64) (prompts, error) {
+	f, err := os.Open(l.Dataset.File)
 	if err != nil {
 		return nil, fmt.Errorf("read prompts: %w", err)
 	}
 	defer f.Close()
-	lines, err := parsePrompts(d.File, bufio.NewReader(f), d.OutputTokens)
+	lines, err := parsePrompts(f, l)
 	if err != nil {
 		return nil, err
 	}
@@ -113,29 +137,33 @@ func readPrompts(d lab.Dataset, pool uint64) (prompts, error) {
 }
 
 // parsePrompts reads JSONL: {"prompt": "text" or [ids]} or {"messages": [...]}, and how many tokens to generate as
-// "output_tokens" (also "max_tokens", "output_len"); output is taken where a line does not say.
-func parsePrompts(name string, r *bufio.Reader, output int) ([]Prompt, error) {
+// "output_tokens" (also "max_tokens", "output_len"); the dataset's number is taken where a line does not say.
+func parsePrompts(r io.Reader, l lab.Load) ([]Prompt, error) {
 	var all []Prompt
+	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
-		line, err := r.ReadBytes('\n')
+		line, err := lines.ReadBytes('\n')
 		if text := bytes.TrimSpace(line); len(text) > 0 {
-			p, problem := parsePrompt(text, output)
+			p, problem := parsePrompt(text, l.API == "chat", l.Dataset.OutputTokens)
 			if problem != nil {
-				return nil, fmt.Errorf("%s:%d: %w", name, n, problem)
+				return nil, fmt.Errorf("%s:%d: %w", l.Dataset.File, n, problem)
 			}
 			all = append(all, p)
 		}
-		if err != nil {
+		if err == io.EOF {
 			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read prompts: %w", err)
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: holds no prompt", name)
+		return nil, fmt.Errorf("%s: holds no prompt", l.Dataset.File)
 	}
 	return all, nil
 }
 
-func parsePrompt(text []byte, output int) (Prompt, error) {
+func parsePrompt(text []byte, chat bool, output int) (Prompt, error) {
 	var line struct {
 		Prompt    json.RawMessage `json:"prompt"`
 		Messages  json.RawMessage `json:"messages"`
@@ -144,7 +172,7 @@ func parsePrompt(text []byte, output int) (Prompt, error) {
 		OutputLen int             `json:"output_len"`
 	}
 	if err := json.Unmarshal(text, &line); err != nil {
-		return Prompt{}, fmt.Errorf("is not a JSON object: %w", err)
+		return Prompt{}, fmt.Errorf("is not a JSON object with a prompt: %w", err)
 	}
 	p := Prompt{Output: max(line.Output, line.MaxTokens, line.OutputLen)}
 	if p.Output == 0 {
@@ -153,23 +181,24 @@ func parsePrompt(text []byte, output int) (Prompt, error) {
 	if p.Output <= 0 {
 		return p, fmt.Errorf("says no output_tokens, and neither does the dataset")
 	}
-	h := fnv.New64a()
+	var messages []map[string]any
 	switch {
-	case len(line.Messages) > 0:
-		var messages []map[string]any
-		if err := json.Unmarshal(line.Messages, &messages); err != nil || len(messages) == 0 {
-			return p, fmt.Errorf("messages is not a list of messages")
-		}
-		p.Messages = line.Messages
-		h.Write(line.Messages)
+	case chat && json.Unmarshal(line.Messages, &messages) == nil && len(messages) > 0:
+		p.Messages, p.Hash = line.Messages, hashText(line.Messages)
 	case json.Unmarshal(line.Prompt, &p.Text) == nil && p.Text != "":
-		h.Write([]byte(p.Text))
-	case json.Unmarshal(line.Prompt, &p.IDs) == nil && len(p.IDs) > 0:
-		p.Text, p.Hash = "", hashIDs(p.IDs)
-		return p, nil
+		p.Hash = hashText([]byte(p.Text))
+	case !chat && json.Unmarshal(line.Prompt, &p.IDs) == nil && len(p.IDs) > 0:
+		p.Hash = hashIDs(p.IDs)
+	case chat:
+		return p, fmt.Errorf(`has neither "messages" (a list) nor "prompt" (text), which the chat endpoint takes`)
 	default:
-		return p, fmt.Errorf(`has neither "prompt" (text or token ids) nor "messages"`)
+		return p, fmt.Errorf(`has no "prompt" (text or token ids), which the completions endpoint takes`)
 	}
-	p.Hash = h.Sum64()
 	return p, nil
+}
+
+func hashText(text []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(text)
+	return h.Sum64()
 }

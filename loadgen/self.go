@@ -2,7 +2,7 @@ package loadgen
 
 import (
 	"context"
-	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -42,11 +42,11 @@ func (d *driver) sampleSelf(worst time.Duration) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		return
 	}
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
+	var collector debug.GCStats
+	debug.ReadGCStats(&collector) // unlike runtime.ReadMemStats it does not stop the program
 	d.Sample(lab.Sample{At: at, Took: d.Clock.Now() - at, Device: "client", Values: map[string]float64{
 		lab.ClientCPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds(),
-		lab.ClientGC:     time.Duration(memory.PauseTotalNs).Seconds(),
+		lab.ClientGC:     collector.PauseTotal.Seconds(),
 		lab.ClientLate:   worst.Seconds(),
 		lab.ClientFlight: float64(d.Progress.Snapshot().InFlight),
 	}})

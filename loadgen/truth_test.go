@@ -3,6 +3,7 @@ package loadgen
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -61,6 +62,43 @@ func promptKey(ids []int) int {
 		key = key*31 + id
 	}
 	return key
+}
+
+// BenchmarkChunks is how many chunks a second lab takes in, from the socket into the records, when nothing paces them. The
+// server writes them in the same process, so that this is a floor.
+func BenchmarkChunks(b *testing.B) {
+	const chunks = 2000
+	event := `data: {"id":"cmpl-0","object":"text_completion","created":1795578669,"model":"tiny","choices":[{"index":0,"text":" word",` +
+		`"logprobs":null,"finish_reason":"length","stop_reason":null}],"usage":{"prompt_tokens":8,"total_tokens":9,"completion_tokens":1}}` + "\n\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range chunks {
+			io.WriteString(w, event)
+		}
+		io.WriteString(w, done)
+	}))
+	defer server.Close()
+	for _, streams := range []int{1, 64} {
+		b.Run(strconv.Itoa(streams)+"streams", func(b *testing.B) {
+			clock := lab.NewEpoch().Clock()
+			c := newClient(Target{URL: server.URL}, clock, func(time.Duration) {})
+			defer c.close()
+			for b.Loop() {
+				var all sync.WaitGroup
+				for range streams {
+					all.Go(func() {
+						var rec lab.RequestRecord
+						c.do(b.Context(), Request{Path: "/", Body: []byte("{}"), Output: chunks}, &rec)
+						if len(rec.Chunks) != chunks {
+							b.Errorf("%d chunks: %s %s", len(rec.Chunks), rec.Error, rec.Detail)
+						}
+					})
+				}
+				all.Wait()
+			}
+			b.ReportMetric(float64(b.N*streams*chunks)/b.Elapsed().Seconds(), "chunks/s")
+		})
+	}
 }
 
 // BenchmarkErrorAgainstTheTruth prints how far lab's TTFT and gaps are from what the server did. Server and client share the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"lab/internal/lab"
 )
@@ -14,7 +15,7 @@ type Problem struct {
 	Line, Column int    // 0: the file as a whole
 	Path         string // of the field, where one is meant
 	Text         string
-	Excerpt      string // the lines around it, with a caret below
+	Excerpt      string // the line and the one before it, with a caret below
 }
 
 // Error is everything that is wrong with a file.
@@ -51,24 +52,47 @@ func problemAt(at position, path, text string) Problem {
 // excerpt shows a line, the one before it, and a caret.
 func excerpt(at position) string {
 	lines := at.in.lines
-	if at.line > len(lines) {
-		return ""
-	}
 	var b strings.Builder
+	line, column := window(lines[at.line-1], at.column)
 	if at.line > 1 && strings.TrimSpace(lines[at.line-2]) != "" {
-		fmt.Fprintf(&b, "  %4d | %s\n", at.line-1, lines[at.line-2])
+		before, _ := window(lines[at.line-2], 1)
+		fmt.Fprintf(&b, "  %4d | %s\n", at.line-1, string(before))
 	}
-	line := strings.TrimRight(lines[at.line-1], "\r")
-	fmt.Fprintf(&b, "> %4d | %s\n", at.line, line)
-	column := min(at.column-1, len([]rune(line)))
-	pad := strings.Map(func(r rune) rune { // tabs stay tabs, so that the caret stands right
-		if r == '\t' {
-			return r
-		}
-		return ' '
-	}, string([]rune(line)[:column]))
-	fmt.Fprintf(&b, "       | %s^", pad)
+	fmt.Fprintf(&b, "> %4d | %s\n", at.line, string(line))
+	fmt.Fprintf(&b, "       | %s^", strings.Map(blank, string(line[:column-1])))
 	return b.String()
+}
+
+// window cuts a long line around a column, and takes out what would disturb a terminal.
+func window(text string, column int) (line []rune, in int) {
+	const width = 100
+	line = []rune(strings.Map(visible, text))
+	column = min(column, len(line)+1)
+	if start := column - width*2/3; len(line) > width && start > 0 {
+		line, column = append([]rune("… "), line[start:]...), column-start+2
+	}
+	if len(line) > width {
+		line = append(line[:width-2:width-2], []rune(" …")...)
+	}
+	return line, column
+}
+
+func visible(r rune) rune {
+	if r != '\t' && !unicode.IsPrint(r) {
+		return unicode.ReplacementChar
+	}
+	return r
+}
+
+// blank is a space as wide as a rune: tabs stay tabs, and what a terminal shows two columns wide gets a wide space.
+func blank(r rune) rune {
+	switch {
+	case r == '\t':
+		return r
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana):
+		return '\u3000'
+	}
+	return ' '
 }
 
 // sorted orders problems by file and place and leaves out doubles.
@@ -92,7 +116,7 @@ func sorted(problems []Problem) []Problem {
 func (f *File) Locate(faults lab.Faults) *Error {
 	var problems []Problem
 	for _, fault := range faults {
-		problems = append(problems, problemAt(f.root.place(fault.Path), fault.Path, fault.Path+" "+fault.Problem))
+		problems = append(problems, problemAt(f.root.place(fault.Path), fault.Path, fault.Path+": "+fault.Problem))
 	}
 	return &Error{sorted(problems)}
 }
@@ -100,32 +124,21 @@ func (f *File) Locate(faults lab.Faults) *Error {
 // place finds the key that a path such as load[1].dataset.file names, or the nearest one above it.
 func (n *node) place(path string) position {
 	at := n.at
-	for _, part := range steps(path) {
-		found := false
-		if n == nil {
-			break
+	for _, step := range steps(path) {
+		if step.index < 0 && n.kind == list && len(n.items) == 1 { // a list of one phase is told of as that phase
+			n = n.items[0]
 		}
-		if part.index >= 0 && n.kind == list && part.index < len(n.items) {
-			n, found = n.items[part.index], true
+		switch {
+		case step.index >= 0 && step.index < len(n.items):
+			n = n.items[step.index]
 			at = n.at
-		}
-		for _, e := range n.keysOf(part.name) {
-			n, at, found = e.value, e.at, true
-		}
-		if !found {
-			break
+		case step.index < 0 && n.get(step.name) != nil:
+			at, n = n.keyed(step.name).at, n.get(step.name)
+		default:
+			return at
 		}
 	}
 	return at
-}
-
-func (n *node) keysOf(name string) []entry {
-	for _, e := range n.keys {
-		if e.name == name && name != "" {
-			return []entry{e}
-		}
-	}
-	return nil
 }
 
 type step struct {
@@ -133,65 +146,33 @@ type step struct {
 	index int // -1: by name
 }
 
-// steps splits a path. A flag's own name may hold dots, so everything after server.args. is one step.
+// steps splits a path. The names of flags and variables may hold dots, so what follows a map of them is one step.
 func steps(path string) []step {
 	var all []step
 	for path != "" {
-		if rest, ok := strings.CutPrefix(path, "server.args."); ok {
-			return append(all, step{"server", -1}, step{"args", -1}, step{rest, -1})
-		}
+		var name string
 		end := strings.IndexAny(path, ".[")
-		if end < 0 {
+		switch {
+		case end < 0:
+			name, path = path, ""
+		case path[end] == '.':
+			name, path = path[:end], path[end+1:]
+		default:
+			name, path = path[:end], path[end:]
+		}
+		if name != "" {
+			all = append(all, step{name, -1})
+		}
+		if in, rest, ok := strings.Cut(path, "]"); ok && path[0] == '[' {
+			var i int
+			if n, _ := fmt.Sscanf(in, "[%d", &i); n == 1 && i >= 0 {
+				all = append(all, step{"", i})
+			}
+			path = strings.TrimPrefix(rest, ".")
+		}
+		if path != "" && (name == "args" || name == "env" || name == "flags") {
 			return append(all, step{path, -1})
 		}
-		if end > 0 {
-			all = append(all, step{path[:end], -1})
-		}
-		if path[end] == '.' {
-			path = path[end+1:]
-			continue
-		}
-		var index int
-		fmt.Sscanf(path[end:], "[%d]", &index)
-		all = append(all, step{"", index})
-		_, path, _ = strings.Cut(path[end:], "]")
-		path = strings.TrimPrefix(path, ".")
 	}
 	return all
-}
-
-// nearest is the known word that a misspelt one most likely means, or "".
-func nearest(word string, known []string) string {
-	best, distance := "", 1+max(2, len(word)/3)
-	for _, k := range known {
-		if d := edits(strings.ToLower(word), k); d < distance {
-			best, distance = k, d
-		}
-	}
-	return best
-}
-
-// edits counts insertions, deletions, replacements and swaps of neighbours between two words.
-func edits(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range len(b) + 1 {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }

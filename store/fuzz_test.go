@@ -7,26 +7,48 @@ import (
 	"testing"
 )
 
-func FuzzTables(f *testing.F) {
+// FuzzStoredTable takes the way of a table from the file. The Parquet reader believes what it reads, sizes too; the
+// checksum keeps damaged bytes from it.
+func FuzzStoredTable(f *testing.F) {
 	for seed := range uint64(3) {
 		b, err := encode(anyTables(rand.New(rand.NewPCG(seed, 1))))
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b["requests"], b["chunks"], b["samples"])
+		for _, table := range []string{"samples", "log"} {
+			f.Add(table, append(checksum("000000000/"+table, b[table]), b[table]...))
+		}
 	}
-	f.Add([]byte("PAR1"), []byte("PAR1\x00\x00\x00\x00PAR1"), []byte{})
-	f.Fuzz(func(t *testing.T, requests, chunks, samples []byte) {
-		tables, err := batch{"requests": requests, "chunks": chunks, "samples": samples}.decode()
+	f.Add("samples", []byte("PAR1"))
+	f.Add("", checksum("", nil))
+	f.Fuzz(func(t *testing.T, table string, stored []byte) {
+		value, err := content("000000000/"+table, stored)
 		if err != nil {
 			return
 		}
-		b, err := encode(tables)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := (batch{table: value}).decode(); err != nil && len(value) > 0 {
+			t.Errorf("a whole table cannot be read: %v", err)
 		}
-		if _, err := b.decode(); err != nil {
-			t.Error(err)
+	})
+}
+
+// FuzzRows joins tables that do not fit together.
+func FuzzRows(f *testing.F) {
+	f.Add(int64(2), int64(1), int64(1_000_000), int64(20_000), uint8(3))
+	f.Add(int64(-1), int64(0), int64(0), int64(0), uint8(0))
+	f.Add(int64(1)<<62, int64(1)<<62, int64(0), int64(-5), uint8(200))
+	f.Fuzz(func(t *testing.T, first, second, at, gap int64, chunks uint8) {
+		rows := []requestRow{{Seq: 1, Chunks: first, FirstChunk: at}, {Seq: 2, Chunks: second}}
+		records, err := joinRequests(rows, make([]chunkRow, chunks))
+		if fits := first >= 0 && second >= 0 && first <= int64(chunks) && second <= int64(chunks)-first; fits != (err == nil) {
+			t.Errorf("%d and %d chunks of %d: %v", first, second, chunks, err)
+		}
+		if err == nil && (len(records) != 2 || int64(len(records[0].Chunks)) != first || int64(len(records[1].Chunks)) != second) {
+			t.Errorf("joined to %+v", records)
+		}
+		samples := gatherSamples([]sampleRow{{Sample: first, Metric: "a"}, {Sample: second}, {Sample: first, Metric: "b", At: gap}})
+		if len(samples) == 0 {
+			t.Error("samples vanish")
 		}
 	})
 }

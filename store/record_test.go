@@ -32,7 +32,7 @@ func record(w recording, t lab.Tables) {
 
 func TestWhatIsWrittenIsReadBackEqual(t *testing.T) {
 	db := open(t, t.TempDir())
-	for seed := range uint64(40) {
+	for seed := range uint64(rounds(25)) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		w := begin(t, db, testRun())
 		var want lab.Tables

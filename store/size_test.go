@@ -69,6 +69,9 @@ func sealBig(tb testing.TB, db *DB, requests, chunks int) string {
 }
 
 func TestALongRunTakesSevenMegabytes(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes this ten times as long, and nothing in it is concurrent")
+	}
 	db := open(t, t.TempDir())
 	id := sealBig(t, db, 10_000, 256)
 	if size := used(t, db.runsDir()); size > 7_000_000 {
@@ -139,4 +142,35 @@ func BenchmarkSecondOfALoad(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(used(b, w.db.runsDir()))/float64(w.batches)/1e3, "kB/flush")
+}
+
+// BenchmarkSealOfAnHour is what the end of a run of 3600 flushes costs, with ten requests of 256 chunks and a hundred
+// samples in each.
+func BenchmarkSealOfAnHour(b *testing.B) {
+	db := open(b, b.TempDir())
+	w := begin(b, db, testRun())
+	records := bigRequests(10, 256)
+	for second := range 3600 {
+		for _, r := range records {
+			w.Request(r)
+		}
+		for i := range 100 {
+			w.Sample(lab.Sample{At: time.Duration(second*100 + i + 1), Device: "gpu0", Values: map[string]float64{lab.GPUPower: float64(i), lab.GPUUtil: 93}})
+		}
+		w.Log(lab.LogLine{At: time.Duration(second + 1), Text: "Avg generation throughput: 512.0 tokens/s, Running: 32 reqs"})
+		if err := w.flush(lockWait); err != nil {
+			b.Fatal(err)
+		}
+	}
+	live := float64(used(b, db.runsDir())) / 1e6
+	for b.Loop() {
+		tables, err := w.Tables()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := encode(tables); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(live, "MB-live")
 }

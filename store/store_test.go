@@ -95,6 +95,14 @@ func testSummary() lab.Summary {
 		Phases: []lab.Tally{{Phase: "steady", Judged: true, Start: time.Second, End: 41 * time.Second, Offered: 100, OK: 99, Errors: map[string]int{lab.ErrCut: 1}}}}
 }
 
+// rounds is how often a test repeats itself: less under the race detector, which makes Parquet thirty times as slow.
+func rounds(n int) int {
+	if raceDetector {
+		return n / 4
+	}
+	return n
+}
+
 func diff(t *testing.T, want, got any) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateNaNs()); d != "" {

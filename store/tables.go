@@ -273,10 +273,8 @@ func spreadSamples(samples []lab.Sample) []sampleRow {
 
 func gatherSamples(rows []sampleRow) []lab.Sample {
 	var samples []lab.Sample
-	last := int64(-1)
-	for _, row := range rows {
-		if row.Sample != last {
-			last = row.Sample
+	for i, row := range rows {
+		if i == 0 || row.Sample != rows[i-1].Sample {
 			samples = append(samples, lab.Sample{At: time.Duration(row.At), Took: time.Duration(row.Took), Device: row.Device, Error: row.Error})
 		}
 		if row.Metric != "" {

@@ -3,6 +3,7 @@ package compare
 import (
 	"math"
 	"math/rand/v2"
+	"sort"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -102,10 +103,10 @@ const mostPairs = 1000
 
 // PairsNeeded is the smallest number of pairs that sees a difference of the margin; 0 where even a thousand do not.
 func PairsNeeded(cv, margin, alpha float64) int {
-	for n := 2; n <= mostPairs; n++ {
-		if MDE(cv, n, alpha) <= margin {
-			return n
-		}
+	const fewest = 2
+	n := fewest + sort.Search(mostPairs-fewest+1, func(i int) bool { return MDE(cv, fewest+i, alpha) <= margin })
+	if n > mostPairs {
+		return 0
 	}
-	return 0
+	return n
 }

@@ -1,10 +1,11 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
+	"strings"
 
 	"lab/internal/lab"
 	"lab/internal/metric"
@@ -31,11 +32,13 @@ func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 			counted = append(counted, pair...)
 		}
 	}
-	slices.SortFunc(counted, func(a, b lab.Sealed) int { return a.Run.Slot - b.Run.Slot })
+	slices.SortFunc(counted, func(a, b lab.Sealed) int {
+		return cmp.Or(a.Run.Slot-b.Run.Slot, strings.Compare(a.Run.ID, b.Run.ID))
+	})
 	v.Different = differences(plan, runs)
 	v.Warnings = warnings(plan, v.Runs, counted)
 	v.Primary, v.Rows = rows(plan, counted)
-	decide(&v, plan, len(counted)/2)
+	decide(&v, plan, runs, len(counted)/2)
 	return v
 }
 
@@ -60,6 +63,9 @@ func warnings(plan lab.Plan, refs []lab.RunRef, counted []lab.Sealed) []lab.Find
 	if !plan.Fresh {
 		add(lab.Warning, "not-fresh", "all runs used one server that already ran: they share its state, so this is no verdict")
 	}
+	if mixed(counted) {
+		add(lab.Warning, "definitions", "the runs were summed up by different versions of the formulas: their figures may not mean the same")
+	}
 	if missing := len(plan.Order) - len(refs); missing > 0 {
 		add(lab.Warning, "unfinished", "%d of %d planned runs were not made", missing, len(plan.Order))
 	}
@@ -78,24 +84,34 @@ func warnings(plan lab.Plan, refs []lab.RunRef, counted []lab.Sealed) []lab.Find
 	return all
 }
 
+// mixed says whether the summaries were made by different versions of the formulas.
+func mixed(runs []lab.Sealed) bool {
+	return slices.ContainsFunc(runs, func(r lab.Sealed) bool { return r.Summary.Definitions != runs[0].Summary.Definitions })
+}
+
 // decide turns the primary row into the verdict's word.
-func decide(v *lab.Verdict, plan lab.Plan, pairs int) {
+func decide(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, pairs int) {
 	switch {
-	case pairs == 0:
-		v.Primary.Reason = "no pair of valid runs"
-		return
 	case pairs < 2:
-		v.Primary.Reason = "only one pair of valid runs: it shows no noise"
+		v.Primary.Reason = [...]string{"no pair of valid runs", "only one pair of valid runs: it shows no noise"}[pairs]
+		if !slices.ContainsFunc(runs, spoilt) { // what is there is sound, only too little: the plan was cut short
+			v.Call = lab.Inconclusive
+		}
+		v.Primary.Call = v.Call
 		return
 	case v.Primary.N == 0:
 		v.Primary.Reason = fmt.Sprintf("the runs have no %s in phase %s", plan.Primary, plan.Phase)
 		return
 	}
+	if m, _ := metric.Find(plan.Primary); m.Sense == metric.Neither {
+		v.Primary.Call = lab.Inconclusive
+		v.Primary.Reason = fmt.Sprintf("%s is neither good nor bad when it is high, so it cannot decide", m.Title)
+	}
 	v.Call = v.Primary.Call
 	if v.Call == lab.Better || v.Call == lab.Worse {
 		v.Qualifier = qualifier(v.Primary, plan.Margin)
 	}
-	if cv := v.Primary.CV; cv != nil && !v.Primary.Absolute {
+	if cv := v.Primary.CV; cv != nil {
 		mde := MDE(*cv, pairs, plan.Alpha)
 		v.MDE = &mde
 		v.PairsNeeded = PairsNeeded(*cv, plan.Margin, plan.Alpha)
@@ -105,12 +121,17 @@ func decide(v *lab.Verdict, plan lab.Plan, pairs int) {
 	}
 }
 
+// spoilt says whether a run was made to its end, or its server's, and must not be judged.
+func spoilt(r lab.Sealed) bool {
+	return r.Run.Outcome == lab.Failed || r.Run.Outcome == lab.Complete && !r.Run.Valid()
+}
+
 // qualifier says whether the whole interval lies beyond the margin.
 func qualifier(r lab.Row, margin float64) string {
 	near := min(math.Abs(*r.Low), math.Abs(*r.High))
 	if r.Absolute {
 		if near > margin {
-			return fmt.Sprintf("by at least %.3g %s", margin, r.Unit)
+			return fmt.Sprintf("by at least %.3g percentage points", margin*100)
 		}
 		return "size uncertain"
 	}
@@ -125,15 +146,12 @@ func rows(plan lab.Plan, counted []lab.Sealed) (primary lab.Row, others []lab.Ro
 	if m, ok := metric.Find(plan.Primary); ok {
 		primary = lab.Row{Phase: plan.Phase, Metric: m.Name, Unit: m.Unit, Higher: m.Sense == metric.Higher, Absolute: m.Share, Level: 1 - plan.Alpha, Call: lab.InvalidCall}
 	}
-	for _, p := range plan.A.Phases {
-		if !p.Judged {
-			continue
-		}
+	for _, phase := range judged(plan.A) {
 		for _, m := range metric.Catalogue() {
-			row, ok := compareRow(plan, p.Name, m, counted)
+			row, ok := compareRow(plan, phase, m, counted)
 			switch {
 			case !ok:
-			case p.Name == plan.Phase && m.Name == plan.Primary:
+			case m.Name == plan.Primary && (phase == plan.Phase || phase == metric.WholeRun):
 				primary = row
 			default:
 				others = append(others, row)
@@ -141,6 +159,17 @@ func rows(plan lab.Plan, counted []lab.Sealed) (primary lab.Row, others []lab.Ro
 		}
 	}
 	return primary, others
+}
+
+// judged names the phases that are compared; figures of the run as a whole come last.
+func judged(e lab.Experiment) []string {
+	var names []string
+	for _, p := range e.Phases {
+		if p.Judged {
+			names = append(names, p.Name)
+		}
+	}
+	return append(names, metric.WholeRun)
 }
 
 // compareRow fits one metric. Ratios are compared on the log scale, shares and counts as they are.
@@ -186,7 +215,7 @@ func judgeRow(row *lab.Row, plan lab.Plan, m metric.Metric, y, arm, slot []float
 	row.Call = lab.Inconclusive
 	f, ok := leastSquares(y, arm, slot)
 	if !ok {
-		row.Delta = relative(average2(y, arm, 1) - average2(y, arm, 0))
+		row.Delta = relative(averageOf(y, arm, 1) - averageOf(y, arm, 0))
 		row.Reason = "too few runs for an interval"
 		return
 	}
@@ -198,6 +227,12 @@ func judgeRow(row *lab.Row, plan lab.Plan, m metric.Metric, y, arm, slot []float
 	half := quantile(1-plan.Alpha/2, f.df) * f.se
 	low, high, p := relative(f.delta-half), relative(f.delta+half), twoSided(f.delta/f.se, f.df)
 	drift := relative(10 * f.slope)
+	for _, v := range []float64{low, high, p, drift} {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			row.Reason = "the noise is too large for an interval"
+			return
+		}
+	}
 	row.Low, row.High, row.P, row.CV, row.Drift = &low, &high, &p, &f.sigma, &drift
 	margin := plan.Margin
 	if !row.Absolute {
@@ -211,19 +246,19 @@ func judgeRow(row *lab.Row, plan lab.Plan, m metric.Metric, y, arm, slot []float
 func call(f fit, alpha, margin float64, sense metric.Sense) lab.Call {
 	narrow, wide := quantile(1-alpha, f.df)*f.se, quantile(1-alpha/2, f.df)*f.se
 	switch {
+	case sense == metric.Neither:
+		return "" // no difference of it is good or bad, and it has no margin
 	case f.delta-narrow > -margin && f.delta+narrow < margin:
 		return lab.NoDifference
 	case f.delta-wide <= 0 && f.delta+wide >= 0:
 		return lab.Inconclusive
-	case sense == metric.Neither:
-		return "" // a difference that is neither good nor bad
 	case (f.delta > 0) == (sense == metric.Higher):
 		return lab.Better
 	}
 	return lab.Worse
 }
 
-func average2(y, arm []float64, which float64) float64 {
+func averageOf(y, arm []float64, which float64) float64 {
 	var of []float64
 	for i := range y {
 		if arm[i] == which {
@@ -231,71 +266,4 @@ func average2(y, arm []float64, which float64) float64 {
 		}
 	}
 	return average(of)
-}
-
-// differences are what was asked differently, and what the servers settled on differently: values that are the same in
-// all runs of an arm and differ between the arms.
-func differences(plan lab.Plan, runs []lab.Sealed) []lab.Difference {
-	all := lab.Diff(plan.A, plan.B)
-	a, b := settled(runs, "A"), settled(runs, "B")
-	return append(all, lab.DiffValues(a, b)...)
-}
-
-// settled are the values that every run of an arm agrees on.
-func settled(runs []lab.Sealed, arm string) map[string]string {
-	agreed := map[string]string{}
-	unstable := map[string]bool{}
-	for _, r := range runs {
-		if r.Run.Arm != arm {
-			continue
-		}
-		for key, value := range r.Run.Server.Resolved {
-			path := "resolved." + key
-			if before, seen := agreed[path]; seen && before != value {
-				unstable[path] = true
-			}
-			agreed[path] = value
-		}
-		if v := r.Run.Server.Version; v != "" {
-			agreed["resolved.vllm_version"] = v
-		}
-	}
-	for path := range unstable {
-		delete(agreed, path)
-	}
-	return agreed
-}
-
-// Named is a summary with the name that people know it by.
-type Named struct {
-	Name    string
-	Summary lab.Summary
-}
-
-// Pair sets two single summaries side by side, phase by phase. They show no noise from run to run, so there is no
-// interval and no call.
-func Pair(a, b Named) []lab.Row {
-	var all []lab.Row
-	for _, f := range a.Summary.Figures {
-		g, ok := b.Summary.Figure(f.Phase, f.Metric)
-		if !ok && len(a.Summary.Phases) == 1 && len(b.Summary.Phases) == 1 {
-			g, ok = b.Summary.Figure(b.Summary.Phases[0].Phase, f.Metric)
-		}
-		m, known := metric.Find(f.Metric)
-		if !ok || !known {
-			continue
-		}
-		row := lab.Row{Phase: f.Phase, Metric: f.Metric, Unit: f.Unit, Higher: m.Sense == metric.Higher, Absolute: m.Share, A: f.Value, B: g.Value, N: 1}
-		switch {
-		case m.Share:
-			row.Delta = g.Value - f.Value
-		case f.Value > 0:
-			row.Delta = g.Value/f.Value - 1
-		default:
-			continue
-		}
-		all = append(all, row)
-	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].Phase < all[j].Phase })
-	return all
 }

@@ -68,6 +68,9 @@ type Row struct {
 	Reason   string   `json:"reason,omitempty"`
 }
 
+// SingleRun is the Reason of a row that compares two single runs.
+const SingleRun = "one run a side shows no noise from run to run"
+
 // RunRef names a run in a verdict and says whether it counted.
 type RunRef struct {
 	ID    string `json:"id"`

@@ -12,16 +12,20 @@ import (
 
 // The limits of validity; docs/statistics.md gives the reasons.
 const (
-	maxErrorShare  = 0.005
-	lagFloor       = 5 * time.Millisecond
-	lagShare       = 0.05 // of the median TTFT
-	minSentShare   = 0.99
-	maxHitShare    = 0.01
-	fewRequests    = 20
-	lateTimer      = 50 * time.Millisecond
-	busyClient     = 0.9         // cores: one goroutine scheduler cannot do more on a box it shares
-	thermalBits    = 0x20 | 0x40 // NVML clocks event reasons: software and hardware thermal slowdown
+	maxErrorShare = 0.005
+	lagFloor      = 5 * time.Millisecond
+	lagShare      = 0.05 // of the median TTFT
+	minSentShare  = 0.99
+	maxHitShare   = 0.01
+	fewRequests   = 20
+	lateTimer     = 50 * time.Millisecond
+	busyClient    = 0.9 // cores: one goroutine scheduler cannot do more on a box it shares
+
+	// NVML's clocks event reasons.
+	powerCapBit    = 0x04        // at its power limit: normal under load
+	thermalBits    = 0x20 | 0x40 // software and hardware thermal slowdown
 	powerBrakeBits = 0x80        // hardware power brake
+	slowdownBit    = 0x08        // hardware slowdown for one of the two reasons above
 )
 
 // Check says what makes a run's numbers wrong or doubtful. It looks at how the run went, never at how it came out.
@@ -75,6 +79,25 @@ func (c *checker) phase(p lab.Phase) {
 	}
 	c.lag(p, t)
 	c.cache(p)
+	c.input(p)
+}
+
+// input: random prompts are token ids, so the server must count as many as were sent. Output tokens are checked request
+// by request (error class "tokens").
+func (c *checker) input(p lab.Phase) {
+	other, counted := 0, 0
+	for _, r := range c.tables.Requests {
+		if r.Phase != p.Name || r.Usage == nil || r.WantInput == 0 {
+			continue
+		}
+		counted++
+		if r.Usage.Input != r.WantInput {
+			other++
+		}
+	}
+	if other > 0 && p.Load.Dataset.Kind == "random" {
+		c.add(lab.Warning, "input-tokens", "phase %s: of %d requests the server counted other prompt lengths than were sent, in %d", p.Name, counted, other)
+	}
 }
 
 func classes(errors map[string]int) string {
@@ -139,19 +162,28 @@ func (c *checker) client() {
 	}
 }
 
+// hardware looks at the samples of the judged phases; another program on the GPU counts whenever it was there.
 func (c *checker) hardware() {
-	gpus, foreign, thermal, brake := false, 0.0, 0, 0
+	gpus, foreign := false, 0.0
+	read, capped, thermal, brake := 0, 0, 0, 0
 	for _, s := range c.tables.Samples {
-		if strings.HasPrefix(s.Device, "gpu") && len(s.Values) > 0 {
-			gpus = true
+		if !strings.HasPrefix(s.Device, "gpu") || len(s.Values) == 0 {
+			continue
 		}
+		gpus = true
 		foreign = max(foreign, s.Values[lab.GPUForeign])
-		bits := int(s.Values[lab.GPUThrottle])
-		if bits&thermalBits != 0 {
-			thermal++
+		bits, ok := s.Values[lab.GPUThrottle]
+		if !ok || !c.judged(s.At) {
+			continue
 		}
-		if bits&powerBrakeBits != 0 {
+		read++
+		switch mask := int(bits); {
+		case mask&thermalBits != 0:
+			thermal++
+		case mask&(powerBrakeBits|slowdownBit) != 0:
 			brake++
+		case mask&powerCapBit != 0:
+			capped++
 		}
 	}
 	if !gpus && !c.run.Experiment.Telemetry.Off {
@@ -161,14 +193,22 @@ func (c *checker) hardware() {
 		c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run", foreign)
 	}
 	if thermal > 0 {
-		c.add(lab.Invalid, "throttled", "a GPU slowed down because it was too hot (%d samples)", thermal)
+		c.add(lab.Invalid, "throttled", "a GPU slowed down because it was too hot (%d of %d samples)", thermal, read)
 	}
 	if brake > 0 {
-		c.add(lab.Invalid, "throttled", "a GPU was slowed down by the power supply's brake signal (%d samples)", brake)
+		c.add(lab.Invalid, "throttled", "a GPU was slowed down by its hardware, as the power supply's brake signal does (%d of %d samples)", brake, read)
+	}
+	if capped > 0 {
+		c.add(lab.Note, "power-cap", "a GPU ran at its power limit in %.0f %% of the samples: normal under load, and what bounds its clock", 100*float64(capped)/float64(read))
 	}
 	for _, e := range c.tables.Events {
 		if e.Kind == lab.SamplerLost {
 			c.add(lab.Warning, "sampler-lost", "hardware samples are missing: %s", e.Detail)
 		}
 	}
+}
+
+// judged says whether a moment lies in a judged phase.
+func (c *checker) judged(at time.Duration) bool {
+	return slices.ContainsFunc(c.summary.Phases, func(t lab.Tally) bool { return t.Judged && at >= t.Start && at <= t.End })
 }

@@ -24,7 +24,27 @@ func Summarise(run lab.Run, t lab.Tables) lab.Summary {
 		s.Phases = append(s.Phases, w.tally())
 		s.Figures = append(s.Figures, w.figures()...)
 	}
+	if took, ok := startup(t.Events); ok {
+		s.Figures = append(s.Figures, lab.Figure{Phase: WholeRun, Metric: "startup", Value: took.Seconds(), Unit: "s", N: 1})
+	}
 	return s
+}
+
+// WholeRun stands in a figure's Phase where the figure belongs to no phase but to the run.
+const WholeRun = ""
+
+// startup is how long the server took from its first process to its first token.
+func startup(events []lab.Event) (time.Duration, bool) {
+	var began, ready time.Duration
+	for _, e := range events {
+		switch e.Kind {
+		case lab.ServerStart:
+			began = e.At
+		case lab.ServerReady:
+			ready = e.At
+		}
+	}
+	return ready - began, began > 0 && ready > began
 }
 
 // window is one phase of a run with what falls into it.
@@ -36,7 +56,9 @@ type window struct {
 	start, end time.Duration
 }
 
-// bounds: a phase goes from the start of its load to its last response.
+// bounds: a phase goes from the start of its load to its last response. A closed loop starts with its first request. An
+// open loop starts a gap before it, when the schedule began; how long lab then took to make the first prompts ready is
+// in it too.
 func (w *window) bounds(events []lab.Event) {
 	w.start = w.requests[0].Intended
 	for _, r := range w.requests {
@@ -44,7 +66,7 @@ func (w *window) bounds(events []lab.Event) {
 		w.end = max(w.end, r.Done)
 	}
 	for _, e := range events {
-		if e.Kind == lab.LoadStart && e.Detail == w.phase.Name {
+		if w.phase.Load.Open() && e.Kind == lab.LoadStart && e.Detail == w.phase.Name {
 			w.start = e.At
 		}
 	}

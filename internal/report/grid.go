@@ -4,63 +4,61 @@ package report
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
-	"time"
 
 	"charm.land/lipgloss/v2"
 )
 
 // Options says for what kind of terminal to print.
 type Options struct {
-	Width int  // columns
+	Width int  // columns; 0: 80
 	Color bool // colour is only ever added to what the words say already
 }
 
-// grid is a table of aligned columns. Widths are those on the screen, so that names in any script line up.
-type grid struct {
-	right map[int]bool // columns that are aligned to the right
-	rows  [][]string
+func (o Options) width() int {
+	if o.Width <= 0 {
+		return 80
+	}
+	return o.Width
 }
 
-func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
-
-func (g *grid) write(w io.Writer, indent string) error {
-	var widths []int
-	for _, row := range g.rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], lipgloss.Width(cell))
-		}
-	}
-	for _, row := range g.rows {
-		var line strings.Builder
-		line.WriteString(indent)
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-lipgloss.Width(cell))
-			if i > 0 {
-				line.WriteString("  ")
-			}
-			if g.right[i] {
-				line.WriteString(pad + cell)
-			} else {
-				line.WriteString(cell + pad)
-			}
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
-			return err
-		}
-	}
-	return nil
+// printer writes lines and remembers the first error.
+type printer struct {
+	w   io.Writer
+	o   Options
+	err error
 }
 
-// wrap breaks text into lines of a width.
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	}
+}
+
+// paragraph writes text under a label, its further lines indented to the first.
+func (p *printer) paragraph(label, text string) {
+	indent := strings.Repeat(" ", lipgloss.Width(label))
+	for i, line := range wrap(text, max(20, p.o.width()-lipgloss.Width(label))) {
+		if i > 0 {
+			label = indent
+		}
+		p.line("%s%s", label, line)
+	}
+}
+
+// bold marks the one word that matters most.
+func (p *printer) bold(text string) string {
+	if !p.o.Color {
+		return text
+	}
+	return lipgloss.NewStyle().Bold(true).Render(text)
+}
+
+// wrap breaks text into lines of a width. Numbers stay with their units: " %" and "n = 3" are never broken.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range words(text) {
 		if line != "" && lipgloss.Width(line)+1+lipgloss.Width(word) > width {
 			lines = append(lines, line)
 			line = ""
@@ -76,69 +74,86 @@ func wrap(text string, width int) []string {
 	return lines
 }
 
-// paragraph writes text under a label, its further lines indented to the first.
-func paragraph(w io.Writer, label, text string, width int) error {
-	indent := strings.Repeat(" ", lipgloss.Width(label))
-	for i, line := range wrap(text, max(20, width-lipgloss.Width(label))) {
-		if i > 0 {
-			label = indent
+// words splits text at blanks, but keeps a number and what follows it together where that is a unit.
+func words(text string) []string {
+	var all []string
+	for _, word := range strings.Fields(text) {
+		bare := strings.Trim(word, "(),;:.")
+		last := len(all) - 1
+		if last >= 0 && (units[bare] || strings.HasSuffix(all[last], "=") || bare == "=") {
+			all[last] += " " + word
+			continue
 		}
-		if _, err := fmt.Fprintln(w, label+line); err != nil {
-			return err
+		all = append(all, word)
+	}
+	return all
+}
+
+var units = map[string]bool{"%": true, "pp": true, "ms": true, "µs": true, "s": true, "tok/s": true, "req/s": true, "GiB": true, "W": true, "J/tok": true}
+
+// grid is a table of aligned columns. Widths are those on the screen, so that names in any script line up.
+type grid struct {
+	right map[int]bool // columns that are aligned to the right
+	free  int          // column of free text, cut where the table is too wide; numbers and ids never are
+	rows  [][]string
+}
+
+func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
+
+// grid writes a table.
+func (p *printer) grid(g *grid, indent string) {
+	widths := g.widths(p.o.width() - lipgloss.Width(indent))
+	for _, row := range g.rows {
+		var line strings.Builder
+		line.WriteString(indent)
+		for i, cell := range row {
+			cell = cut(cell, widths[i])
+			pad := strings.Repeat(" ", widths[i]-lipgloss.Width(cell))
+			if i > 0 {
+				line.WriteString("  ")
+			}
+			if g.right[i] {
+				line.WriteString(pad + cell)
+			} else {
+				line.WriteString(cell + pad)
+			}
+		}
+		p.line("%s", line.String())
+	}
+}
+
+func (g *grid) widths(room int) []int {
+	var widths []int
+	for _, row := range g.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], lipgloss.Width(cell))
 		}
 	}
-	return nil
-}
-
-// value writes a figure with its unit, scaled for reading.
-func value(v float64, unit string) string {
-	switch unit {
-	case "s":
-		if math.Abs(v) < 10 {
-			return digits(v*1e3) + " ms"
-		}
-		return digits(v) + " s"
-	case "bytes":
-		return digits(v/(1<<30)) + " GiB"
-	case "share":
-		return fmt.Sprintf("%.1f %%", v*100)
-	case "count":
-		return fmt.Sprintf("%.0f", v)
+	whole := -2
+	for _, w := range widths {
+		whole += w + 2
 	}
-	return digits(v) + " " + unit
-}
-
-// digits gives four significant digits without an exponent.
-func digits(v float64) string {
-	if v == 0 {
-		return "0"
+	const least = 8
+	if whole > room && widths[g.free] > least {
+		widths[g.free] = max(least, widths[g.free]-(whole-room))
 	}
-	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v))))
-	return fmt.Sprintf("%.*f", min(max(decimals, 0), 6), v)
+	return widths
 }
 
-// change writes a difference: relative ones in per cent, shares in percentage points.
-func change(delta float64, absolute bool, unit string) string {
-	switch {
-	case !absolute:
-		return fmt.Sprintf("%+.1f %%", delta*100)
-	case unit == "share":
-		return fmt.Sprintf("%+.1f pp", delta*100)
-	}
-	return fmt.Sprintf("%+.3g %s", delta, strings.TrimPrefix(unit, "count"))
-}
-
-func length(d time.Duration) string {
-	if d < time.Minute {
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
-	return d.Round(time.Second).String()
-}
-
-// bold marks the one word that matters most.
-func bold(text string, o Options) string {
-	if !o.Color {
+// cut shortens text to a width, with a mark that it did.
+func cut(text string, width int) string {
+	if lipgloss.Width(text) <= width {
 		return text
 	}
-	return lipgloss.NewStyle().Bold(true).Render(text)
+	kept := ""
+	for _, r := range text {
+		if lipgloss.Width(kept+string(r)) >= width {
+			break
+		}
+		kept += string(r)
+	}
+	return kept + "…"
 }

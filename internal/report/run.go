@@ -14,7 +14,7 @@ import (
 
 // Run prints one run: what it was, its numbers, and what is doubtful about them.
 func Run(w io.Writer, s lab.Sealed, o Options) error {
-	p := printer{w: w, o: o}
+	p := &printer{w: w, o: o}
 	r := s.Run
 	g := &grid{}
 	g.add("run", r.ID+"  "+r.Experiment.Name)
@@ -46,7 +46,7 @@ func (p *printer) outcome(r lab.Run) string {
 	if r.Outcome == lab.Complete && !r.Valid() {
 		text += ", INVALID"
 	}
-	return bold(text, p.o)
+	return p.bold(text)
 }
 
 func server(r lab.Run) string {
@@ -167,7 +167,7 @@ func List(w io.Writer, entries []store.Entry, o Options) error {
 		_, err := fmt.Fprintln(w, "no runs yet; `lab demo` makes some")
 		return err
 	}
-	g := &grid{right: map[int]bool{4: true, 5: true, 6: true}}
+	g := &grid{right: map[int]bool{4: true, 5: true, 6: true}, free: 1}
 	g.add("run", "experiment", "A/B", "outcome", "TTFT mean", "TPOT mean", "output")
 	for _, e := range entries {
 		arm := ""
@@ -192,5 +192,7 @@ func List(w io.Writer, entries []store.Entry, o Options) error {
 		}
 		g.add(row...)
 	}
-	return g.write(w, "")
+	p := &printer{w: w, o: o}
+	p.grid(g, "")
+	return p.err
 }

@@ -12,51 +12,33 @@ import (
 
 // Verdict prints the answer to an A/B: the word, what it rests on, what else was seen, and what differed.
 func Verdict(w io.Writer, v lab.Verdict, o Options) error {
-	p := printer{w: w, o: o}
-	plan := v.Plan
-	p.line("A  %s", plan.A.Name)
-	p.line("B  %s", plan.B.Name)
-	for _, d := range v.Different {
-		if !strings.HasPrefix(d.Path, "resolved.") {
-			p.line("   differs in %s: %s -> %s", d.Path, orDefault(d.A), orDefault(d.B))
-		}
-	}
-	if len(v.Different) == 0 {
-		p.line("   the two are the same")
-	}
+	p := &printer{w: w, o: o}
+	p.arms(v.Plan, v.Different)
 	p.line("")
-	p.headline(v)
+	p.answer(v)
 	p.line("")
-	p.sentence(v)
-	p.line("")
-	p.table(v)
+	p.basis(v)
+	p.informing(v)
 	p.settled(v)
 	p.notes(v)
+	p.line("")
+	p.provenance(v)
 	return p.err
 }
 
-// printer writes lines and remembers the first error.
-type printer struct {
-	w   io.Writer
-	o   Options
-	err error
-}
-
-func (p *printer) line(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+// arms names the two and what was asked differently.
+func (p *printer) arms(plan lab.Plan, different []lab.Difference) {
+	p.line("A  %s", plan.A.Name)
+	p.line("B  %s", plan.B.Name)
+	asked := 0
+	for _, d := range different {
+		if !strings.HasPrefix(d.Path, "resolved.") {
+			p.paragraph("   ", fmt.Sprintf("differs in %s: %s -> %s", d.Path, orDefault(d.A), orDefault(d.B)))
+			asked++
+		}
 	}
-}
-
-func (p *printer) paragraph(label, text string) {
-	if p.err == nil {
-		p.err = paragraph(p.w, label, text, p.o.Width)
-	}
-}
-
-func (p *printer) grid(g *grid, indent string) {
-	if p.err == nil {
-		p.err = g.write(p.w, indent)
+	if asked == 0 {
+		p.line("   the two ask for the same")
 	}
 }
 
@@ -67,95 +49,158 @@ func orDefault(text string) string {
 	return text
 }
 
-func (p *printer) headline(v lab.Verdict) {
-	word := strings.ToUpper(string(v.Call))
-	switch v.Call {
-	case lab.Better, lab.Worse:
-		word = "B is " + word
-	case lab.NoDifference:
-		word = "NO DIFFERENCE"
-	}
-	text := bold(word, p.o)
+// answer gives the word in capitals and says in one sentence what it means. A difference is never told without its
+// interval, its load and the number of runs.
+func (p *printer) answer(v lab.Verdict) {
+	word := map[lab.Call]string{
+		lab.Better: "B is BETTER", lab.Worse: "B is WORSE", lab.NoDifference: "NO DIFFERENCE that matters",
+		lab.Inconclusive: "INCONCLUSIVE", lab.InvalidCall: "INVALID, no verdict", lab.Historical: "HISTORICAL, no verdict",
+	}[v.Call]
+	text := p.bold(word)
 	if v.Qualifier != "" {
 		text += ", " + v.Qualifier
 	}
-	if v.Call == lab.NoDifference {
-		text += fmt.Sprintf(" of %g %% or more", v.Plan.Margin*100)
-	}
 	p.line("%s", text)
+	p.paragraph("", sentence(v))
 }
 
-// sentence says in plain words what the word rests on.
-func (p *printer) sentence(v lab.Verdict) {
-	r, plan := v.Primary, v.Plan
-	m, _ := metric.Find(r.Metric)
+func sentence(v lab.Verdict) string {
+	r, name := v.Primary, title(v.Plan.Primary)
 	if r.Low == nil {
-		reason := r.Reason
-		if reason == "" {
-			reason = "there is no interval"
+		return capital(r.Reason) + "."
+	}
+	seen := fmt.Sprintf("%s (%.0f %% interval %s) at this load: %s; n = %d runs an arm", change(r.Delta, r), r.Level*100, interval(r), point(load(v.Plan.A, r.Phase)), r.N)
+	switch v.Call {
+	case lab.Better, lab.Worse:
+		return fmt.Sprintf("%s in B against A: %s.", capital(name), seen)
+	case lab.NoDifference:
+		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), size(v.Plan.Margin, r), seen)
+	case lab.Historical:
+		return fmt.Sprintf("%s in B against A: %s. But every run used the same running server, so this is no verdict on two configurations.", capital(name), seen)
+	case lab.Inconclusive:
+		if r.Reason != "" {
+			return capital(r.Reason) + "."
 		}
-		p.paragraph("", fmt.Sprintf("Decided by %s in phase %s: %s.", m.Title, plan.Phase, reason))
-		return
+		return fmt.Sprintf("The runs vary too much to tell whether %s differs. B against A: %s. %s", name, seen, remedy(v))
 	}
-	direction := "lower is better"
-	if r.Higher {
-		direction = "higher is better"
-	}
-	p.paragraph("", fmt.Sprintf("%s (%s; %s): A %s, B %s. B against A: %s, %.0f %% interval %s to %s, p = %s, n = %d runs an arm, a fresh server each. Differences below %g %% do not matter (margin).",
-		m.Title, direction, m.Formula, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r.Absolute, r.Unit),
-		r.Level*100, change(*r.Low, r.Absolute, r.Unit), change(*r.High, r.Absolute, r.Unit), probability(*r.P), r.N, plan.Margin*100))
-	if v.Call == lab.Inconclusive {
-		p.paragraph("", p.whatItTakes(v))
-	}
-	if r.CV != nil && v.MDE != nil {
-		p.paragraph("", fmt.Sprintf("Noise from run to run %.2g %%; this plan sees differences of %.2g %% and more (80 %% power); drift over 10 runs %s, taken out.",
-			*r.CV*100, *v.MDE*100, change(*r.Drift, false, "")))
-	}
+	return capital(r.Reason) + "."
 }
 
-func (p *printer) whatItTakes(v lab.Verdict) string {
+// remedy says what would settle it.
+func remedy(v lab.Verdict) string {
+	margin := size(v.Plan.Margin, v.Primary)
 	if v.PairsNeeded == 0 {
-		return "Too noisy to tell: not even 1000 pairs would settle a difference of the margin."
+		return fmt.Sprintf("At this noise not even 1000 pairs would show a difference of the margin (%s): make the runs longer, or the margin wider.", margin)
 	}
-	return fmt.Sprintf("Too noisy to tell: about %d pairs would settle a difference of the margin (--pairs %d), or longer runs, or a wider margin.", v.PairsNeeded, v.PairsNeeded)
+	if v.PairsNeeded <= v.Primary.N {
+		return fmt.Sprintf("A difference of the margin (%s) would mostly have shown; this one lies near it. More pairs tell.", margin)
+	}
+	return fmt.Sprintf("About %d pairs would show a difference of the margin (%s): --pairs %d. Longer runs help too.", v.PairsNeeded, margin, v.PairsNeeded)
 }
 
-func probability(p float64) string {
-	if p < 0.0001 {
-		return "<0.0001"
+func capital(text string) string {
+	if text == "" {
+		return "There is no interval"
 	}
-	return fmt.Sprintf("%.4f", p)
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// table lists the other metrics. They inform; only the primary decides.
-func (p *printer) table(v lab.Verdict) {
-	if len(v.Rows) == 0 {
-		return
+// basis lists what the answer rests on.
+func (p *printer) basis(v lab.Verdict) {
+	r, plan := v.Primary, v.Plan
+	m, _ := metric.Find(plan.Primary)
+	const label = 15
+	say := func(name, text string) { p.paragraph(fmt.Sprintf("  %-*s", label-2, name), text) }
+	say("decided by", fmt.Sprintf("%s in %s, %s: %s", title(plan.Primary), m.Unit, direction(m), m.Formula))
+	if r.N > 0 {
+		say("A", value(r.A, r.Unit))
+		say("B", value(r.B, r.Unit))
+		say("B against A", against(r))
 	}
+	a, b := load(plan.A, plan.Phase), load(plan.B, plan.Phase)
+	if one, other := point(a)+"; "+work(a), point(b)+"; "+work(b); one == other {
+		say("load", fmt.Sprintf("phase %s: %s", plan.Phase, one))
+	} else {
+		say("load of A", fmt.Sprintf("phase %s: %s", plan.Phase, one))
+		say("load of B", other)
+	}
+	say("margin", size(plan.Margin, r)+": a smaller difference does not matter")
+	say("runs", p.runs(v))
+	if r.CV != nil && v.MDE != nil {
+		say("noise", fmt.Sprintf("%s from run to run (CV); with it %d pairs see a difference of %s or more (MDE, in 80 %% of cases)", size(*r.CV, r), r.N, size(*v.MDE, r)))
+	}
+	if r.Drift != nil {
+		say("drift", change(*r.Drift, r)+" over 10 runs, taken out of the difference")
+	}
+}
+
+func direction(m metric.Metric) string {
+	switch m.Sense {
+	case metric.Higher:
+		return "higher is better"
+	case metric.Lower:
+		return "lower is better"
+	}
+	return "neither good nor bad"
+}
+
+func against(r lab.Row) string {
+	if r.Low == nil {
+		return change(r.Delta, r)
+	}
+	return fmt.Sprintf("%s, %.0f %% interval %s, %s", change(r.Delta, r), r.Level*100, interval(r), probability(*r.P))
+}
+
+func (p *printer) runs(v lab.Verdict) string {
+	valid := 0
+	for _, r := range v.Runs {
+		if r.Valid {
+			valid++
+		}
+	}
+	servers := "a fresh server each"
+	if !v.Plan.Fresh {
+		servers = "all on one server that already ran"
+	}
+	return fmt.Sprintf("n = %d an arm, %s; %d of %d valid; order %s", v.Primary.N, servers, valid, len(v.Runs), v.Plan.Order)
+}
+
+// informing lists the other metrics.
+func (p *printer) informing(v lab.Verdict) {
 	phases := map[string]bool{}
 	for _, r := range v.Rows {
-		phases[r.Phase] = true
+		if r.Phase != metric.WholeRun {
+			phases[r.Phase] = true
+		}
 	}
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-	g.add("for information", "A", "B", "B against A", fmt.Sprintf("%.0f %% interval", v.Primary.Level*100), "")
+	g.add("", "A", "B", "B against A", fmt.Sprintf("%.0f %% interval", v.Primary.Level*100), "")
 	for _, r := range v.Rows {
-		m, _ := metric.Find(r.Metric)
-		title := m.Title
-		if len(phases) > 1 {
-			title = r.Phase + ": " + title
+		if detail(r.Metric) {
+			continue
 		}
-		interval := "-"
-		if r.Low != nil {
-			interval = change(*r.Low, r.Absolute, r.Unit) + " to " + change(*r.High, r.Absolute, r.Unit)
+		name := title(r.Metric)
+		if len(phases) > 1 && r.Phase != metric.WholeRun {
+			name = r.Phase + ": " + name
 		}
-		g.add(title, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r.Absolute, r.Unit), interval, mark(r, m))
+		g.add(name, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), interval(r), mark(r))
 	}
+	if len(g.rows) == 1 {
+		return
+	}
+	p.line("")
+	p.paragraph("", "The others inform and do not decide: of so many, one or two differ by chance. ~ cannot be told.")
 	p.grid(g, "  ")
 }
 
-// mark is the word beside an informing row; silence where nothing can be told.
-func mark(r lab.Row, m metric.Metric) string {
-	if m.Sense == metric.Neither || r.Low == nil {
+// detail says whether a row is left to --json: between the median and the tail there is little to add.
+func detail(name string) bool {
+	return strings.HasSuffix(name, ".p90") || strings.HasSuffix(name, ".p95")
+}
+
+// mark is the word beside an informing row; silence where the metric is neither good nor bad.
+func mark(r lab.Row) string {
+	if r.Low == nil {
 		return ""
 	}
 	switch r.Call {
@@ -163,8 +208,10 @@ func mark(r lab.Row, m metric.Metric) string {
 		return string(r.Call)
 	case lab.NoDifference:
 		return "same"
+	case lab.Inconclusive:
+		return "~"
 	}
-	return "~"
+	return ""
 }
 
 // settled lists what the servers themselves settled on differently.
@@ -177,77 +224,43 @@ func (p *printer) settled(v lab.Verdict) {
 	}
 	if len(g.rows) > 0 {
 		p.line("")
-		p.line("  What the servers settled on differently:")
-		p.grid(g, "    ")
+		p.line("What the servers settled on differently:")
+		p.grid(g, "  ")
 	}
 }
 
+// notes are the warnings, and the runs that do not count with their reasons.
 func (p *printer) notes(v lab.Verdict) {
-	p.line("")
+	var notes []string
 	for _, f := range v.Warnings {
-		p.paragraph("! ", f.Detail)
+		notes = append(notes, f.Detail)
 	}
-	valid := 0
 	for _, r := range v.Runs {
-		if r.Valid {
-			valid++
-			continue
+		if !r.Valid {
+			notes = append(notes, fmt.Sprintf("run %s (%s, pair %d) does not count: %s", r.ID, r.Arm, r.Block, r.Why))
 		}
-		p.paragraph("! ", fmt.Sprintf("run %s (%s, pair %d) does not count: %s", r.ID, r.Arm, r.Block, r.Why))
 	}
-	p.line("%d of %d runs valid · order %s · plan %s · %s", valid, len(v.Runs), v.Plan.Order, v.Plan.ID, v.Plan.Made.Local().Format(time.DateTime))
-	p.line("again: lab compare %s", v.Plan.ID)
+	if len(notes) > 0 {
+		p.line("")
+	}
+	for _, text := range notes {
+		p.paragraph("! ", text)
+	}
 }
 
-// Estimate is what a plan will cost and can show.
-type Estimate struct {
-	Starts  int
-	Run     time.Duration
-	Total   time.Duration
-	Basis   string
-	CV      float64
-	CVBasis string
-	MDE     float64
-}
-
-// PlanText prints what an A/B would do.
-func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
-	p := printer{w: w, o: o}
-	m, _ := metric.Find(plan.Primary)
-	p.line("A  %s", plan.A.Name)
-	p.line("B  %s", plan.B.Name)
-	for _, d := range lab.Diff(plan.A, plan.B) {
-		p.line("   differs in %s: %s -> %s", d.Path, orDefault(d.A), orDefault(d.B))
+// provenance says where the numbers are and how to get the answer again.
+func (p *printer) provenance(v lab.Verdict) {
+	for _, arm := range []string{"A", "B"} {
+		var ids []string
+		for _, r := range v.Runs {
+			if r.Arm == arm {
+				ids = append(ids, r.ID)
+			}
+		}
+		if len(ids) > 0 {
+			p.paragraph("runs of "+arm+"  ", strings.Join(ids, " "))
+		}
 	}
-	p.line("")
-	g := &grid{}
-	g.add("plan", fmt.Sprintf("%s: %d pairs of runs, order %s (coin seed %d)", plan.Name, plan.Pairs, plan.Order, plan.Seed))
-	g.add("decided by", fmt.Sprintf("%s in phase %s, margin %g %%", m.Title, plan.Phase, plan.Margin*100))
-	g.add("server starts", fmt.Sprintf("%d, two of them unmeasured", e.Starts))
-	g.add("time", fmt.Sprintf("about %s, %s a run (%s)", length(e.Total), length(e.Run), e.Basis))
-	g.add("can see", fmt.Sprintf("differences of %.2g %% and more with 80 %% power, at %.2g %% noise from run to run", e.MDE*100, e.CV*100))
-	g.add("", "("+e.CVBasis+")")
-	p.grid(g, "")
-	return p.err
-}
-
-// Comparison prints two single results side by side. They get no verdict, and why says so.
-func Comparison(w io.Writer, a, b string, rows []lab.Row, why string, o Options) error {
-	p := printer{w: w, o: o}
-	p.line("A  %s", a)
-	p.line("B  %s", b)
-	p.line("")
-	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-	g.add("", "A", "B", "B against A")
-	for _, r := range rows {
-		m, _ := metric.Find(r.Metric)
-		g.add(m.Title, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r.Absolute, r.Unit))
-	}
-	p.grid(g, "")
-	if len(rows) == 0 {
-		p.line("the two have no figure in common")
-	}
-	p.line("")
-	p.paragraph("", why)
-	return p.err
+	p.line("plan       %s, %s", v.Plan.ID, v.Plan.Made.Local().Format(time.DateTime))
+	p.line("again      lab compare %s", v.Plan.ID)
 }

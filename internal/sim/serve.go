@@ -135,10 +135,6 @@ func bind(host string, port int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		syscall.Close(fd)
-		return 0, err
-	}
 	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte(ip)}); err != nil {
 		syscall.Close(fd)
 		return 0, err

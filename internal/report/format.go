@@ -1,0 +1,156 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lab/internal/lab"
+	"lab/internal/metric"
+)
+
+// value writes a figure with its unit, scaled for reading.
+func value(v float64, unit string) string {
+	switch unit {
+	case "s":
+		switch size := math.Abs(v); {
+		case size > 0 && size < 1e-4:
+			return digits(v*1e6) + " µs"
+		case size < 10:
+			return digits(v*1e3) + " ms"
+		}
+		return digits(v) + " s"
+	case "bytes":
+		return digits(v/(1<<30)) + " GiB"
+	case "share":
+		return fmt.Sprintf("%.1f %%", v*100)
+	case "count":
+		return digits(math.Round(v*10) / 10)
+	}
+	return digits(v) + " " + unit
+}
+
+// digits gives four significant digits without an exponent, or all of those before the point.
+func digits(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v))))
+	return fmt.Sprintf("%.*f", min(max(decimals, 0), 6), v)
+}
+
+// change writes a difference: relative ones in per cent, shares in percentage points.
+func change(delta float64, r lab.Row) string {
+	switch {
+	case !r.Absolute:
+		return percent(delta)
+	case r.Unit == "share":
+		return fmt.Sprintf("%+.1f pp", delta*100)
+	case r.Unit == "%":
+		return fmt.Sprintf("%+.1f pp", delta)
+	}
+	return fmt.Sprintf("%+.1f", delta)
+}
+
+func percent(relative float64) string {
+	if math.Abs(relative) >= 10 {
+		return fmt.Sprintf("%+.0f %%", relative*100)
+	}
+	return fmt.Sprintf("%+.1f %%", relative*100)
+}
+
+// size writes a difference without its direction, such as a margin or the smallest one that can be seen.
+func size(v float64, r lab.Row) string {
+	if r.Absolute {
+		if r.Unit == "share" {
+			v *= 100
+		}
+		return fmt.Sprintf("%.2g percentage points", v)
+	}
+	if v >= 1 {
+		return fmt.Sprintf("%.0f %%", v*100)
+	}
+	return fmt.Sprintf("%.2g %%", v*100)
+}
+
+// interval writes the bounds of a row; "-" where there are none.
+func interval(r lab.Row) string {
+	if r.Low == nil || r.High == nil {
+		return "-"
+	}
+	return change(*r.Low, r) + " to " + change(*r.High, r)
+}
+
+func probability(p float64) string {
+	if p < 0.0001 {
+		return "p < 0.0001"
+	}
+	return fmt.Sprintf("p = %.4f", p)
+}
+
+func length(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// title is what a metric is called; its name where the catalogue does not know it.
+func title(name string) string {
+	if m, known := metric.Find(name); known {
+		return m.Title
+	}
+	return name
+}
+
+// point says at which load something was measured: the numbers hold for it only.
+func point(l lab.Load) string {
+	inFlight := fmt.Sprintf("%d in flight", l.Concurrency)
+	switch {
+	case !l.Open():
+		return "closed loop, " + inFlight
+	case math.IsInf(float64(l.Rate), 1) && l.Concurrency > 0:
+		return "all requests at once, at most " + inFlight
+	case math.IsInf(float64(l.Rate), 1):
+		return "all requests at once"
+	case l.Concurrency > 0:
+		return fmt.Sprintf("open loop, %s requests/s, at most %s", l.Rate, inFlight)
+	}
+	return fmt.Sprintf("open loop, %s requests/s", l.Rate)
+}
+
+// work says how much was sent and what.
+func work(l lab.Load) string {
+	var parts []string
+	if l.Requests > 0 {
+		parts = append(parts, fmt.Sprintf("%d requests", l.Requests))
+	}
+	if l.Duration > 0 {
+		parts = append(parts, l.Duration.String())
+	}
+	amount := strings.Join(parts, " or ")
+	d := l.Dataset
+	if d.Kind == "prompts" {
+		return amount + ", prompts of " + filepath.Base(d.File)
+	}
+	what := fmt.Sprintf("%d random tokens in, %d out", d.InputTokens, d.OutputTokens)
+	if d.RangeRatio > 0 {
+		what += fmt.Sprintf(" (each ±%.0f %%)", d.RangeRatio*100)
+	}
+	if d.PrefixTokens > 0 {
+		what += fmt.Sprintf(", %d more shared by all", d.PrefixTokens)
+	}
+	return amount + ", " + what
+}
+
+// load finds the load of a phase.
+func load(e lab.Experiment, phase string) lab.Load {
+	for _, p := range e.Phases {
+		if p.Name == phase {
+			return p.Load
+		}
+	}
+	return lab.Load{}
+}

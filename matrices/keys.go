@@ -1,0 +1,101 @@
+package matrices
+
+import "regexp"
+
+// key is what the reader, the schema and the people must know about one key beyond its type.
+type key struct {
+	doc   string
+	zero  bool     // 0 is a choice; any other number must be above zero
+	words []string // the only values there are
+	share bool     // written in percent
+	path  pathKind // names a file: relative to the file that wrote it
+}
+
+type pathKind int
+
+const (
+	noPath    pathKind = iota
+	isFile             // always a path
+	isCommand          // a path where it has a slash, else a command on PATH
+	isModel            // a folder, or a name on the hub
+)
+
+// keys holds every key there is by its path, the phases of a list written without their index; a test holds it to the
+// fields that the reader fills.
+var keys = map[string]key{
+	"name":      {doc: "what the experiment is called; default: the file's name"},
+	"extends":   {doc: "another experiment file: all of it but its name holds, except what this file says otherwise; mappings merge, lists and load replace, null takes a key away"},
+	"server":    {doc: "the vLLM server to run, or the running one to use"},
+	"load":      {doc: "what is sent: one phase, or a list of phases run in order"},
+	"primary":   {doc: "the metric that decides an A/B; default: tpot.mean in an open loop, output_throughput in a closed loop"},
+	"margin":    {doc: "relative difference that does not matter; default 3%", share: true},
+	"telemetry": {doc: "what is sampled beside the load; off samples nothing"},
+	"slo":       {doc: "limits of a good request, for goodput"},
+
+	"server.model":                  {doc: "a name on the hub or a folder", path: isModel},
+	"server.base_url":               {doc: "a server that already runs, such as http://127.0.0.1:8000"},
+	"server.executable":             {doc: "path of the vllm command", path: isCommand},
+	"server.venv":                   {doc: "virtual environment that has vllm", path: isFile},
+	"server.python":                 {doc: "Python interpreter that can import vllm", path: isCommand},
+	"server.simulator":              {doc: "lab's own simulated server in place of vllm"},
+	"server.simulator.as":           {doc: "the vLLM version to play; default 0.32.0"},
+	"server.simulator.flags":        {doc: "flags of `lab sim` by name, such as {step-time: 8ms}"},
+	"server.swap_space":             {doc: "CPU swap per GPU, such as 4GiB; vLLM below 0.18, used by its V0 engine only", zero: true},
+	"server.gpu_memory_utilization": {doc: "share of GPU memory that vLLM takes, such as 90%", share: true},
+	"server.kv_cache_memory":        {doc: "memory of the KV cache, such as 24GiB; the best way to make two arms alike"},
+	"server.max_model_len":          {doc: "longest context in tokens"},
+	"server.max_num_seqs":           {doc: "most sequences in a batch"},
+	"server.max_num_batched_tokens": {doc: "most tokens in a step"},
+	"server.tensor_parallel_size":   {doc: "GPUs that share the model"},
+	"server.speculative":            {doc: "vLLM's speculative-config, such as {method: ngram, num_speculative_tokens: 4}"},
+	"server.prefix_caching":         {doc: "prefix caching on or off"},
+	"server.chunked_prefill":        {doc: "chunked prefill on or off"},
+	"server.dtype":                  {doc: "auto, bfloat16, float16 …"},
+	"server.eager":                  {doc: "no compilation and no CUDA graphs"},
+	"server.args":                   {doc: "any other flag of vllm serve by its own name, such as {kv-cache-dtype: fp8}"},
+	"server.env":                    {doc: "environment variables of the server"},
+	"server.gpus":                   {doc: "GPUs to use, by index or UUID"},
+	"server.api_key_env":            {doc: "name of the environment variable that holds the API key"},
+	"server.start_timeout":          {doc: "longest start-up; default 10m"},
+	"server.hang_timeout":           {doc: "no token for this long while requests are in flight: the server hangs; default 1m"},
+	"server.stop_timeout":           {doc: "how long a stop may take before it is forced; default 15s"},
+
+	"load.name":            {doc: "what the phase is called; default load, in a list phase-1, phase-2 …"},
+	"load.judged":          {doc: "its figures enter the verdict; default true"},
+	"load.rate":            {doc: "open loop: requests a second, or inf for all at once"},
+	"load.concurrency":     {doc: "closed loop: requests in flight; with rate: at most so many"},
+	"load.requests":        {doc: "ends after so many requests"},
+	"load.duration":        {doc: "ends after this time, such as 60s"},
+	"load.burstiness":      {doc: "gaps of an open loop: 1 is Poisson (default), below 1 burstier, inf evenly spaced"},
+	"load.seed":            {doc: "of arrival times and prompts; default 1", zero: true},
+	"load.warmup":          {doc: "requests sent before the phase and not measured; default the concurrency, at least 8 and at most 32", zero: true},
+	"load.api":             {doc: "the endpoint; default completions, or chat where the first line of the prompts file has messages", words: []string{"completions", "chat"}},
+	"load.temperature":     {doc: "default 0", zero: true},
+	"load.body":            {doc: "further fields of the request, sent as they are"},
+	"load.request_timeout": {doc: "longest time for one request; default 10m"},
+	"load.dataset":         {doc: "where prompts come from; default random, 512 tokens in and 128 out"},
+
+	"load.dataset.kind":          {doc: "random (token ids of exact length) or prompts (a file)", words: []string{"random", "prompts"}},
+	"load.dataset.input_tokens":  {doc: "length of random prompts; default 512"},
+	"load.dataset.output_tokens": {doc: "tokens to generate, exactly; random: default 128; prompts: where a line names none"},
+	"load.dataset.range_ratio":   {doc: "lengths are uniform in [L(1-r), L(1+r)]; default 0", zero: true},
+	"load.dataset.prefix_tokens": {doc: "tokens that all prompts share, on top; default 0", zero: true},
+	"load.dataset.vocab":         {doc: "token ids are below this; default: from the model's config.json"},
+	"load.dataset.file":          {doc: `JSONL, a line each: {"prompt": text or ids} or {"messages": [...]}`, path: isFile},
+
+	"telemetry.period":  {doc: "of power and energy samples, 10ms to 10s; default 50ms"},
+	"telemetry.replay":  {doc: "a recorded trace in place of the GPU", path: isFile},
+	"telemetry.require": {doc: "no GPU is then an obstacle (exit 4), not a note"},
+
+	"slo.ttft": {doc: "longest time to the first token, such as 500ms"},
+	"slo.tpot": {doc: "longest time per further token, such as 50ms"},
+	"slo.e2el": {doc: "longest time to the last token, such as 10s"},
+}
+
+// limits are the metrics that slo may name, in the order in which a record holds them.
+var limits = []string{"ttft", "tpot", "e2el"}
+
+var index = regexp.MustCompile(`\[\d+\]`)
+
+// about finds what is known about the key at a path, whatever phase of a list it is in.
+func about(path string) key { return keys[index.ReplaceAllString(path, "")] }

@@ -1,0 +1,82 @@
+package matrices
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lab/internal/lab"
+)
+
+// unknownKey says what an unknown key at a path may have meant, and the path of that key ("" where there is no guess):
+// a misspelt key of the same mapping, a vllm flag that has a key, or a key of another mapping.
+func unknownKey(where, name string, known []string) (text, meant string) {
+	text = fmt.Sprintf("unknown key %q", name)
+	prefix := ""
+	if where != "" {
+		text, prefix = text+" in "+where, where+"."
+	}
+	if where == "server" {
+		if named, ok := lab.NamedFlags[strings.ReplaceAll(name, "_", "-")]; ok {
+			return text + fmt.Sprintf(" (did you mean %q?)", named), prefix + named
+		}
+	}
+	if near := nearest(strings.ReplaceAll(name, "-", "_"), known); near != "" {
+		return text + fmt.Sprintf(" (did you mean %q?)", near), prefix + near
+	}
+	var homes []string
+	for path := range keys {
+		if home, ok := strings.CutSuffix(path, "."+name); ok {
+			homes = append(homes, home)
+		}
+	}
+	slices.Sort(homes)
+	switch {
+	case len(homes) > 0:
+		return text + " (it belongs under " + strings.Join(homes, " or ") + ")", homes[0] + "." + name
+	case where == "server":
+		return text + " (a flag of vllm without a key of its own goes under args)", ""
+	case len(known) <= 8:
+		return text + " (there are " + strings.Join(known, ", ") + ")", ""
+	}
+	return text + " (`lab init` writes a file with every key)", ""
+}
+
+// nearest is the known word that a misspelt one most likely means, or "".
+func nearest(word string, known []string) string {
+	if len(word) > 64 { // no slip of the fingers
+		return ""
+	}
+	best, distance := "", 1+max(2, len(word)/3)
+	for _, k := range known {
+		if d := edits(strings.ToLower(word), k); d < distance && d < len(k) {
+			best, distance = k, d
+		}
+	}
+	return best
+}
+
+// edits counts insertions, deletions, replacements and swaps of neighbours between two words.
+func edits(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range len(b) + 1 {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
