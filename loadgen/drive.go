@@ -141,7 +141,8 @@ func build(ctx context.Context, out chan<- Request, source prompts, b bodies, n 
 }
 
 // open sends each request at its moment, whatever the server does. With a bound on requests in flight a request may
-// have to wait for one to end: it then leaves late, and its intended moment says so.
+// have to wait for one to end: it then leaves late, and its intended moment says so. All of the schedule is sent, also
+// what had to wait beyond the phase's duration: leaving it out would hide the overload.
 func (d *driver) open(ctx context.Context, requests <-chan Request, times []time.Duration) int {
 	var slots chan struct{}
 	if n := d.Phase.Load.Concurrency; n > 0 {

@@ -107,9 +107,13 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[1])
 	var text []byte
 	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		_, ended := os.Stat(ts.MkAbs("code")) // where a script keeps the exit code of what it waits for
 		text, _ = os.ReadFile(ts.MkAbs(args[0]))
 		if want.Match(text) {
 			return
+		}
+		if ended == nil {
+			break
 		}
 	}
 	ts.Fatalf("%s never matched %s; it holds:\n%s", args[0], args[1], text)

@@ -148,6 +148,7 @@ func serve(cmd *cobra.Command, ask serveAsk) error {
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(o.Dir)
 	_, err = server.WaitReady(cmd.Context())
 	if err == nil {
 		fmt.Fprintln(cmd.OutOrStdout(), server.URL())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lab/internal/metric"
 	"lab/internal/report"
 	"lab/store"
 )
@@ -51,6 +52,13 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	sealed, err := db.Sealed(id)
 	if err != nil {
 		return err
+	}
+	if len(sealed.Summary.Phases) == 0 { // it was never sealed: it still goes on, or lab was killed
+		tables, err := db.Tables(id)
+		if err != nil {
+			return err
+		}
+		sealed.Summary = metric.Summarise(sealed.Run, tables)
 	}
 	if o.json {
 		return report.RunJSON(cmd.OutOrStdout(), sealed)

@@ -161,7 +161,17 @@ func (v *validator) phase(path string, p Phase) {
 	if t := l.Temperature; t != nil && *t < 0 {
 		v.fault(path+".temperature", "must not be negative")
 	}
+	for name := range l.Body {
+		if slices.Contains(OwnBodyFields, name) {
+			v.fault(path+".body."+name, "is set by lab: the prompt and its lengths come from the dataset, the rest is what the record is read from")
+		}
+	}
 	v.dataset(path+".dataset", l)
+}
+
+// OwnBodyFields are the fields of a request that a load cannot set for itself.
+var OwnBodyFields = []string{
+	"max_completion_tokens", "max_tokens", "messages", "min_tokens", "n", "prompt", "stream", "stream_options",
 }
 
 func (v *validator) dataset(path string, l Load) {

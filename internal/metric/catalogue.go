@@ -72,7 +72,7 @@ func Catalogue() []Metric {
 	var all []Metric
 	for _, q := range quantities {
 		for _, s := range statistics {
-			all = append(all, Metric{Name: q.name + "." + s.name, Title: q.title + " " + s.title, Unit: "s", Formula: s.title + " of: " + q.formula})
+			all = append(all, Metric{Name: q.name + "." + s.name, Title: q.title + " " + s.title, Unit: "s", Formula: s.title + " of " + q.formula})
 		}
 	}
 	return append(all, singles...)

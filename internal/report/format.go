@@ -32,13 +32,13 @@ func value(v float64, unit string) string {
 	return digits(v) + " " + unit
 }
 
-// digits gives four significant digits without an exponent, or all of those before the point.
+// digits gives four significant digits without an exponent, but at most four behind the point, and all of those before it.
 func digits(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
 		return fmt.Sprintf("%.0f", v)
 	}
 	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v))))
-	return fmt.Sprintf("%.*f", min(max(decimals, 0), 6), v)
+	return fmt.Sprintf("%.*f", min(max(decimals, 0), 4), v)
 }
 
 // change writes a difference: relative ones in per cent, shares in percentage points.
@@ -75,6 +75,18 @@ func size(v float64, r lab.Row) string {
 	return fmt.Sprintf("%.2g %%", v*100)
 }
 
+// bounds writes the interval of a row in the unit of its difference, for a column beside it; "-" where there is none.
+func bounds(r lab.Row) string {
+	if r.Low == nil || r.High == nil {
+		return "-"
+	}
+	bare := func(v float64) string {
+		text, _, _ := strings.Cut(change(v, r), " ")
+		return text
+	}
+	return "[" + bare(*r.Low) + ", " + bare(*r.High) + "]"
+}
+
 // interval writes the bounds of a row; "-" where there are none.
 func interval(r lab.Row) string {
 	if r.Low == nil || r.High == nil {
@@ -91,10 +103,14 @@ func probability(p float64) string {
 }
 
 func length(d time.Duration) string {
-	if d < time.Minute {
+	whole := d.Round(time.Second)
+	switch {
+	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", whole/time.Minute, whole%time.Minute/time.Second)
 	}
-	return d.Round(time.Second).String()
+	return fmt.Sprintf("%d h %d min", whole/time.Hour, whole%time.Hour/time.Minute)
 }
 
 // title is what a metric is called; its name where the catalogue does not know it.

@@ -2,45 +2,96 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"time"
 
 	"lab/internal/lab"
 	"lab/store"
 )
 
-// Every document begins with the name and version of its form. Times in records are nanoseconds since the run's epoch;
-// figures carry their unit beside them.
+// Every document begins with the name and version of its form, so that a program can tell what it reads.
 
 func document(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write document: %w", err)
+	}
+	return nil
 }
 
-// RunJSON writes one run as a document.
+// list writes an empty list as [], not as null.
+func list[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
+}
+
+// RunJSON writes one run as a document. Its moments are what the records hold: whole nanoseconds since the run's epoch.
 func RunJSON(w io.Writer, s lab.Sealed) error {
+	if s.Run.Server.Stop != nil {
+		stop := *s.Run.Server.Stop
+		stop.Signals = list(stop.Signals)
+		s.Run.Server.Stop = &stop
+	}
+	s.Summary.Figures, s.Summary.Phases = list(s.Summary.Figures), list(s.Summary.Phases)
 	return document(w, struct {
-		Schema string `json:"schema"`
-		Valid  bool   `json:"valid"`
+		Schema  string `json:"schema"`
+		TimesIn string `json:"times_in"`
+		Valid   bool   `json:"valid"`
 		lab.Sealed
-	}{"lab.run/v1", s.Run.Valid(), s})
+	}{"lab.run/v1", "nanoseconds since run.epoch", s.Run.Valid(), s})
 }
 
 // VerdictJSON writes the answer to an A/B as a document.
 func VerdictJSON(w io.Writer, v lab.Verdict) error {
+	v.Rows, v.Different, v.Runs = list(v.Rows), list(v.Different), list(v.Runs)
 	return document(w, struct {
 		Schema string `json:"schema"`
 		lab.Verdict
 	}{"lab.verdict/v1", v})
 }
 
+// entry is a line of the list of runs.
+type entry struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name"`
+	Model    string       `json:"model"`
+	Arm      string       `json:"arm,omitempty"`
+	Plan     string       `json:"plan,omitempty"`
+	Block    int          `json:"block,omitempty"`
+	Outcome  lab.Outcome  `json:"outcome"`
+	Valid    bool         `json:"valid"`
+	Started  *time.Time   `json:"started,omitempty"` // RFC 3339, UTC
+	Took     *float64     `json:"took_s,omitempty"`  // absent while it lives
+	Headline []lab.Figure `json:"headline"`
+	Key      string       `json:"key"`
+	Tags     []string     `json:"tags,omitempty"`
+	Problem  string       `json:"problem,omitempty"`
+}
+
 // ListJSON writes the runs of the store as a document.
 func ListJSON(w io.Writer, entries []store.Entry) error {
+	runs := make([]entry, len(entries))
+	for i, e := range entries {
+		runs[i] = entry{ID: e.ID, Name: e.Name, Model: e.Model, Arm: e.Arm, Plan: e.PlanID, Block: e.Block,
+			Outcome: e.Outcome, Valid: e.Valid, Headline: list(e.Headline), Key: e.Key, Tags: e.Tags, Problem: e.Problem}
+		if !e.Started.IsZero() {
+			started := e.Started.UTC()
+			runs[i].Started = &started
+		}
+		if e.Took > 0 {
+			took := e.Took.Seconds()
+			runs[i].Took = &took
+		}
+	}
 	return document(w, struct {
-		Schema string        `json:"schema"`
-		Runs   []store.Entry `json:"runs"`
-	}{"lab.list/v1", entries})
+		Schema string  `json:"schema"`
+		Runs   []entry `json:"runs"`
+	}{"lab.list/v1", runs})
 }
 
 // ComparisonJSON writes two single results side by side as a document.
@@ -51,7 +102,7 @@ func ComparisonJSON(w io.Writer, a, b string, rows []lab.Row, why string) error 
 		B      string    `json:"b"`
 		Rows   []lab.Row `json:"rows"`
 		Why    string    `json:"no_verdict_because"`
-	}{"lab.comparison/v1", a, b, rows, why})
+	}{"lab.comparison/v1", a, b, list(rows), why})
 }
 
 // PlanJSON writes what an A/B would do as a document.

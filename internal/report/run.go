@@ -35,7 +35,7 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 	p.failure(r)
 	for _, t := range s.Summary.Phases {
 		p.line("")
-		p.phase(s.Summary, t)
+		p.phase(load(r.Experiment, t.Phase), s.Summary, t)
 	}
 	p.findings(r)
 	return p.err
@@ -95,17 +95,13 @@ func (p *printer) failure(r lab.Run) {
 }
 
 // phase prints the figures of one phase: latencies as a table, the rest as a list.
-func (p *printer) phase(s lab.Summary, t lab.Tally) {
-	loop := "closed loop"
-	if t.Open {
-		loop = "open loop"
-	}
+func (p *printer) phase(l lab.Load, s lab.Summary, t lab.Tally) {
 	judged := ""
 	if !t.Judged {
-		judged = ", not judged"
+		judged = " (not judged)"
 	}
-	p.line("%s (%s%s): %d of %d requests succeeded in %s; %d tokens in, %d out",
-		t.Phase, loop, judged, t.OK, t.Offered, length(t.End-t.Start), t.Input, t.Output)
+	p.paragraph("phase "+t.Phase+judged+"  ", point(l)+"; "+work(l))
+	p.paragraph("  ", fmt.Sprintf("%d of %d requests succeeded in %s; %d tokens in, %d out", t.OK, t.Offered, length(t.End-t.Start), t.Input, t.Output))
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}}
 	g.add("", "mean", "p50", "p90", "p95", "p99", "n")
 	for _, q := range []string{"ttft", "tpot", "itl", "e2el"} {
@@ -163,36 +159,56 @@ func (p *printer) findings(r lab.Run) {
 
 // List prints the runs of the store, newest last.
 func List(w io.Writer, entries []store.Entry, o Options) error {
+	p := &printer{w: w, o: o}
 	if len(entries) == 0 {
-		_, err := fmt.Fprintln(w, "no runs yet; `lab demo` makes some")
-		return err
+		p.line("no runs yet; `lab demo` makes some")
+		return p.err
+	}
+	columns := []struct{ title, metric string }{{"TTFT", "ttft.mean"}, {"TPOT", "tpot.mean"}, {"output", "output_throughput"}}
+	if o.width() < 100 {
+		columns = columns[1:]
 	}
 	g := &grid{right: map[int]bool{4: true, 5: true, 6: true}, free: 1}
-	g.add("run", "experiment", "A/B", "outcome", "TTFT mean", "TPOT mean", "output")
+	head := []string{"run", "experiment", "A/B", "outcome"}
+	for _, c := range columns {
+		head = append(head, c.title)
+	}
+	g.add(head...)
 	for _, e := range entries {
-		arm := ""
-		if e.PlanID != "" {
-			arm = fmt.Sprintf("%s %d", e.Arm, e.Block)
-			if e.Block == 0 {
-				arm = e.Arm + " burn-in"
-			}
-		}
-		outcome := string(e.Outcome)
-		if e.Outcome == lab.Complete && !e.Valid {
+		name, outcome := e.Name, string(e.Outcome)
+		switch {
+		case e.Problem != "":
+			name, outcome = e.Problem, "unreadable"
+		case e.Outcome == lab.Complete && !e.Valid:
 			outcome = "INVALID"
 		}
-		row := []string{e.ID, e.Name, arm, outcome, "", "", ""}
-		for _, f := range e.Headline {
-			if i := slices.Index([]string{"ttft.mean", "tpot.mean", "output_throughput"}, f.Metric); i >= 0 && row[4+i] == "" {
-				row[4+i] = value(f.Value, f.Unit)
-			}
-		}
-		if e.Problem != "" {
-			row[3] = "unreadable: " + e.Problem
+		row := []string{e.ID, name, position(e), outcome}
+		for _, c := range columns {
+			row = append(row, headline(e, c.metric))
 		}
 		g.add(row...)
 	}
-	p := &printer{w: w, o: o}
 	p.grid(g, "")
 	return p.err
+}
+
+// position says where in an A/B a run stands.
+func position(e store.Entry) string {
+	switch {
+	case e.PlanID == "":
+		return ""
+	case e.Block == 0:
+		return e.Arm + " burn-in"
+	}
+	return fmt.Sprintf("%s %d", e.Arm, e.Block)
+}
+
+// headline is a figure of the first phase that has it.
+func headline(e store.Entry, metric string) string {
+	for _, f := range e.Headline {
+		if f.Metric == metric {
+			return value(f.Value, f.Unit)
+		}
+	}
+	return ""
 }

@@ -69,10 +69,11 @@ func sentence(v lab.Verdict) string {
 	if r.Low == nil {
 		return capital(r.Reason) + "."
 	}
-	seen := fmt.Sprintf("%s (%.0f %% interval %s) at this load: %s; n = %d runs an arm", change(r.Delta, r), r.Level*100, interval(r), point(load(v.Plan.A, r.Phase)), r.N)
+	limits := fmt.Sprintf("(%.0f %% interval %s) at this load: %s; n = %d runs an arm", r.Level*100, interval(r), points(v.Plan), r.N)
+	seen := change(r.Delta, r) + " " + limits
 	switch v.Call {
 	case lab.Better, lab.Worse:
-		return fmt.Sprintf("%s in B against A: %s.", capital(name), seen)
+		return fmt.Sprintf("%s of B is %s than that of A %s.", capital(name), lowerOrHigher(r), limits)
 	case lab.NoDifference:
 		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), size(v.Plan.Margin, r), seen)
 	case lab.Historical:
@@ -84,6 +85,23 @@ func sentence(v lab.Verdict) string {
 		return fmt.Sprintf("The runs vary too much to tell whether %s differs. B against A: %s. %s", name, seen, remedy(v))
 	}
 	return capital(r.Reason) + "."
+}
+
+// points says at which load the arms ran; they may differ in it.
+func points(plan lab.Plan) string {
+	a, b := point(load(plan.A, plan.Phase)), point(load(plan.B, plan.Phase))
+	if a == b {
+		return a
+	}
+	return a + " in A, " + b + " in B"
+}
+
+func lowerOrHigher(r lab.Row) string {
+	text := change(r.Delta, r)
+	if r.Delta < 0 {
+		return text[1:] + " lower"
+	}
+	return text[1:] + " higher"
 }
 
 // remedy says what would settle it.
@@ -111,7 +129,7 @@ func (p *printer) basis(v lab.Verdict) {
 	m, _ := metric.Find(plan.Primary)
 	const label = 15
 	say := func(name, text string) { p.paragraph(fmt.Sprintf("  %-*s", label-2, name), text) }
-	say("decided by", fmt.Sprintf("%s in %s, %s: %s", title(plan.Primary), m.Unit, direction(m), m.Formula))
+	say("decided by", fmt.Sprintf("%s (%s, %s): %s", title(plan.Primary), m.Unit, direction(m), m.Formula))
 	if r.N > 0 {
 		say("A", value(r.A, r.Unit))
 		say("B", value(r.B, r.Unit))
@@ -127,7 +145,7 @@ func (p *printer) basis(v lab.Verdict) {
 	say("margin", size(plan.Margin, r)+": a smaller difference does not matter")
 	say("runs", p.runs(v))
 	if r.CV != nil && v.MDE != nil {
-		say("noise", fmt.Sprintf("%s from run to run (CV); with it %d pairs see a difference of %s or more (MDE, in 80 %% of cases)", size(*r.CV, r), r.N, size(*v.MDE, r)))
+		say("noise", fmt.Sprintf("%s from run to run; with it %d pairs see a difference of %s or more in 80 %% of cases", size(*r.CV, r), r.N, size(*v.MDE, r)))
 	}
 	if r.Drift != nil {
 		say("drift", change(*r.Drift, r)+" over 10 runs, taken out of the difference")
@@ -165,32 +183,35 @@ func (p *printer) runs(v lab.Verdict) string {
 	return fmt.Sprintf("n = %d an arm, %s; %d of %d valid; order %s", v.Primary.N, servers, valid, len(v.Runs), v.Plan.Order)
 }
 
-// informing lists the other metrics.
+// informing lists the other metrics, phase by phase.
 func (p *printer) informing(v lab.Verdict) {
-	phases := map[string]bool{}
-	for _, r := range v.Rows {
-		if r.Phase != metric.WholeRun {
-			phases[r.Phase] = true
-		}
-	}
-	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-	g.add("", "A", "B", "B against A", fmt.Sprintf("%.0f %% interval", v.Primary.Level*100), "")
+	var phases []string
+	rows := map[string][]lab.Row{}
 	for _, r := range v.Rows {
 		if detail(r.Metric) {
 			continue
 		}
-		name := title(r.Metric)
-		if len(phases) > 1 && r.Phase != metric.WholeRun {
-			name = r.Phase + ": " + name
+		phase := r.Phase
+		if phase == metric.WholeRun && len(phases) > 0 {
+			phase = phases[len(phases)-1] // of the run as a whole: it ends the table
 		}
-		g.add(name, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), interval(r), mark(r))
+		if rows[phase] == nil {
+			phases = append(phases, phase)
+		}
+		rows[phase] = append(rows[phase], r)
 	}
-	if len(g.rows) == 1 {
-		return
+	if len(phases) > 0 {
+		p.line("")
+		p.paragraph("", "For information; these do not decide: of so many, one or two differ by chance. ? = too noisy to tell.")
 	}
-	p.line("")
-	p.paragraph("", "The others inform and do not decide: of so many, one or two differ by chance. ~ cannot be told.")
-	p.grid(g, "  ")
+	for _, phase := range phases {
+		g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
+		g.add("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.0f %% interval", v.Primary.Level*100), "")
+		for _, r := range rows[phase] {
+			g.add(title(r.Metric), value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), mark(r))
+		}
+		p.grid(g, "")
+	}
 }
 
 // detail says whether a row is left to --json: between the median and the tail there is little to add.
@@ -209,7 +230,7 @@ func mark(r lab.Row) string {
 	case lab.NoDifference:
 		return "same"
 	case lab.Inconclusive:
-		return "~"
+		return "?"
 	}
 	return ""
 }
@@ -231,14 +252,22 @@ func (p *printer) settled(v lab.Verdict) {
 
 // notes are the warnings, and the runs that do not count with their reasons.
 func (p *printer) notes(v lab.Verdict) {
-	var notes []string
+	var notes, reasons []string
 	for _, f := range v.Warnings {
 		notes = append(notes, f.Detail)
 	}
+	runs := map[string][]string{}
 	for _, r := range v.Runs {
-		if !r.Valid {
-			notes = append(notes, fmt.Sprintf("run %s (%s, pair %d) does not count: %s", r.ID, r.Arm, r.Block, r.Why))
+		if r.Valid {
+			continue
 		}
+		if runs[r.Why] == nil {
+			reasons = append(reasons, r.Why)
+		}
+		runs[r.Why] = append(runs[r.Why], fmt.Sprintf("%s (%s, pair %d)", r.ID, r.Arm, r.Block))
+	}
+	for _, why := range reasons {
+		notes = append(notes, fmt.Sprintf("not counted: %s. Run %s", why, strings.Join(runs[why], ", ")))
 	}
 	if len(notes) > 0 {
 		p.line("")

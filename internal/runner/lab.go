@@ -56,7 +56,7 @@ func obstacle(format string, args ...any) error {
 // files are there, the disk has room, a GPU is there if asked for. What the installed vllm refuses is a lab.Faults.
 func (l *Lab) Prepare(ctx context.Context, e lab.Experiment) (Ready, error) {
 	r := Ready{Experiment: e, vocab: l.vocab(e)}
-	if err := l.checkFiles(e); err != nil {
+	if err := checkFiles(r); err != nil {
 		return r, err
 	}
 	if name := e.Server.APIKeyEnv; name != "" {
@@ -111,15 +111,13 @@ func (l *Lab) vocab(e lab.Experiment) int {
 	return common
 }
 
-func (l *Lab) checkFiles(e lab.Experiment) error {
-	for _, p := range e.Phases {
-		if name := p.Load.Dataset.File; name != "" {
-			if _, err := os.Stat(name); err != nil {
-				return obstacle("open the data set of phase %s: %w", p.Name, err)
-			}
+func checkFiles(r Ready) error {
+	for _, p := range r.Experiment.Phases {
+		if err := loadgen.Check(p.Load, r.vocab); err != nil {
+			return obstacle("phase %s: %w", p.Name, err)
 		}
 	}
-	if name := e.Telemetry.Replay; name != "" {
+	if name := r.Experiment.Telemetry.Replay; name != "" {
 		if _, err := os.Stat(name); err != nil {
 			return obstacle("open the telemetry trace: %w", err)
 		}

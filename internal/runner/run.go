@@ -49,6 +49,8 @@ type job struct {
 	clock  lab.Clock
 	writer *store.Writer
 	status status
+
+	scratch string // the server's folder for temporary files
 }
 
 func (j *job) begin() error {
@@ -128,14 +130,14 @@ func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
 		return nil, err
 	}
 	launch.APIKey = j.ready.apiKey
-	dir, err := os.MkdirTemp("", "lab-") // short: vllm makes unix sockets below it, whose paths may have 107 bytes
+	j.scratch, err = os.MkdirTemp("", "lab-") // short: vllm makes unix sockets below it, whose paths may have 107 bytes
 	if err != nil {
 		return nil, fmt.Errorf("make scratch folder: %w", err)
 	}
 	j.run.Server.Argv, j.run.Server.Inert = launch.Argv, launch.Inert
 	j.writer.Update(j.run)
 	return supervisor.Start(launch, supervisor.Options{
-		Dir: dir, StateDir: j.lab.StateDir, RunID: j.run.ID, Clock: j.clock,
+		Dir: j.scratch, StateDir: j.lab.StateDir, RunID: j.run.ID, Clock: j.clock,
 		Log: j.writer.Log, Event: j.event,
 		StartTimeout: time.Duration(s.StartTimeout), StopTimeout: time.Duration(s.StopTimeout),
 	})
@@ -180,11 +182,16 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 			continue
 		}
 		j.status.phase(p, "load")
-		j.event(lab.LoadStart, p.Name)
-		_, err := loadgen.Run(ctx, o)
-		j.event(lab.LoadEnd, p.Name)
+		report, err := loadgen.Run(ctx, o)
+		// Written down afterwards, because only the load knows when its schedule began.
+		j.writer.Event(lab.Event{At: report.Start, Kind: lab.LoadStart, Detail: p.Name})
+		j.writer.Event(lab.Event{At: report.End, Kind: lab.LoadEnd, Detail: p.Name})
 		if err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
+		}
+		if report.Repeated > 0 {
+			j.run.Findings = append(j.run.Findings, lab.Finding{Code: "repeated-prompts", Level: lab.Warning,
+				Detail: fmt.Sprintf("phase %s: the data set is shorter than the load: %d of %d requests repeated a prompt, which the prefix cache may have known", p.Name, report.Repeated, report.Offered)})
 		}
 	}
 	return nil
@@ -227,6 +234,7 @@ func (j *job) stop(ctx context.Context, server *supervisor.Server) {
 	j.status.stage("stopping", 0)
 	stop := server.Stop(context.WithoutCancel(ctx))
 	j.run.Server.Stop = &stop
+	os.RemoveAll(j.scratch)
 	j.settle(context.WithoutCancel(ctx))
 }
 

@@ -1,0 +1,70 @@
+package metric
+
+import (
+	"testing"
+
+	"lab/internal/lab"
+)
+
+func TestWhatIsOnlyDoubtfulStandsBesideTheNumbersAndLeavesThemValid(t *testing.T) {
+	for code, spoil := range map[string]func(*lab.Run, *lab.Tables){
+		"errors":       func(_ *lab.Run, t *lab.Tables) { t.Requests[0].Error = lab.ErrCut }, // 1 of 400
+		"few-requests": func(_ *lab.Run, t *lab.Tables) { t.Requests = t.Requests[:19] },
+		"input-tokens": func(_ *lab.Run, t *lab.Tables) { t.Requests[0].WantInput = 11 },
+		"sampler-lost": func(_ *lab.Run, t *lab.Tables) {
+			t.Events = append(t.Events, lab.Event{Kind: lab.SamplerLost, Detail: "it was killed"})
+		},
+		"client-late": func(_ *lab.Run, t *lab.Tables) { each(t, "client", lab.ClientLate, .2) },
+		"power-cap":   func(_ *lab.Run, t *lab.Tables) {}, // healthy GPUs are at their power limit
+		"no-gpu": func(_ *lab.Run, t *lab.Tables) {
+			for i := range t.Samples {
+				if t.Samples[i].Device == "gpu0" {
+					t.Samples[i].Values = nil
+				}
+			}
+		},
+	} {
+		t.Run(code, func(t *testing.T) {
+			r, tables := run(), healthy()
+			spoil(&r, &tables)
+			r.Findings = Check(r, tables, Summarise(r, tables))
+			told := false
+			for _, f := range r.Findings {
+				told = told || f.Code == code
+			}
+			if !told || !r.Valid() {
+				t.Errorf("valid %v, findings %+v", r.Valid(), r.Findings)
+			}
+		})
+	}
+}
+
+func each(t *lab.Tables, device, value string, v float64) {
+	for _, s := range t.Samples {
+		if s.Device == device {
+			s.Values[value] = v
+		}
+	}
+}
+
+func TestAGPUThatWasHotOutsideTheJudgedPhasesSpoilsNothing(t *testing.T) {
+	r, tables := run(), healthy()
+	tables.Samples[0].Values[lab.GPUThrottle] = 0x40 // at 800 ms, before the first request
+	if r.Findings = Check(r, tables, Summarise(r, tables)); !r.Valid() {
+		t.Errorf("findings %+v", r.Findings)
+	}
+}
+
+// With a bound on requests in flight an open loop waits by design; the wait is in TTFT, and is no fault of the client.
+func TestWaitingForABoundOfRequestsInFlightIsNoClientLag(t *testing.T) {
+	for concurrency, valid := range map[int]bool{0: false, 4: true} {
+		r, tables := run(), healthy()
+		r.Experiment.Phases[0].Load.Rate, r.Experiment.Phases[0].Load.Concurrency = 100, concurrency
+		for i := range tables.Requests {
+			tables.Requests[i].Sent += 40 * ms
+		}
+		if r.Findings = Check(r, tables, Summarise(r, tables)); r.Valid() != valid {
+			t.Errorf("bound %d: valid %v, findings %+v", concurrency, r.Valid(), r.Findings)
+		}
+	}
+}
