@@ -1,7 +1,10 @@
 package matrices
 
 import (
+	"encoding/json"
+	"io"
 	"math"
+	"os"
 	"time"
 
 	"lab/internal/lab"
@@ -10,13 +13,16 @@ import (
 // defaultMargin is the relative difference that does not matter unless a file says otherwise.
 const defaultMargin = 0.03
 
+// unset marks a number that the file did not write where 0 is a choice.
+const unset = math.MinInt
+
 // defaults fills in what a file leaves out, so that the record says everything.
-func (r *reader) defaults(e *lab.Experiment) {
+func defaults(e *lab.Experiment) {
 	s := &e.Server
-	set(&s.HangTimeout, time.Minute)
+	setDuration(&s.HangTimeout, time.Minute)
 	if !e.Attached() {
-		set(&s.StartTimeout, 10*time.Minute)
-		set(&s.StopTimeout, 15*time.Second)
+		setDuration(&s.StartTimeout, 10*time.Minute)
+		setDuration(&s.StopTimeout, 15*time.Second)
 	}
 	if s.Simulator != nil && s.Simulator.As == "" {
 		s.Simulator.As = "0.32.0"
@@ -26,7 +32,7 @@ func (r *reader) defaults(e *lab.Experiment) {
 	}
 }
 
-func set(d *lab.Duration, value time.Duration) {
+func setDuration(d *lab.Duration, value time.Duration) {
 	if *d == 0 {
 		*d = lab.Duration(value)
 	}
@@ -36,7 +42,7 @@ func defaultLoad(l *lab.Load) {
 	if l.Open() && l.Burstiness == 0 {
 		l.Burstiness = 1
 	}
-	if l.Warmup == unset { // not written: enough to fill a batch once, and not a load of its own
+	if l.Warmup == unset { // enough to fill a batch once, and not a load of its own
 		l.Warmup = min(max(l.Concurrency, 8), 32)
 	}
 	d := &l.Dataset
@@ -56,8 +62,27 @@ func defaultLoad(l *lab.Load) {
 	}
 	if l.API == "" {
 		l.API = "completions"
+		if d.Kind == "prompts" && startsWithMessages(d.File) {
+			l.API = "chat"
+		}
 	}
 }
 
-// unset marks a number that the file did not write where 0 is a choice.
-const unset = math.MinInt
+// startsWithMessages says whether the first line of a prompts file is a conversation. A file that cannot be read is
+// told of later, when the machine is checked.
+func startsWithMessages(name string) bool {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var line struct {
+		Messages json.RawMessage `json:"messages"`
+	}
+	const longest = 16 << 20
+	err = json.NewDecoder(io.LimitReader(f, longest)).Decode(&line)
+	return err == nil && line.Messages != nil
+}

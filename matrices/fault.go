@@ -169,8 +169,10 @@ func steps(path string) []step {
 				all = append(all, step{"", i})
 			}
 			path = strings.TrimPrefix(rest, ".")
+		} else if strings.HasPrefix(path, "[") { // no index
+			return all
 		}
-		if path != "" && (name == "args" || name == "env" || name == "flags") {
+		if path != "" && (name == "args" || name == "env" || name == "flags" || name == "body") {
 			return append(all, step{path, -1})
 		}
 	}

@@ -85,8 +85,9 @@ func againstSchema(t *testing.T, s *jsonschema.Schema, text []byte) error {
 	return s.Validate(doc)
 }
 
-func TestEveryShippedFileIsAnExperimentToTheReaderAndToTheSchema(t *testing.T) {
-	dir, s := t.TempDir(), schema(t)
+// writeShipped writes the shipped files into a folder, where they can extend each other.
+func writeShipped(t *testing.T, dir string) {
+	t.Helper()
 	for _, name := range Names() {
 		text, err := Shipped(name)
 		if err != nil {
@@ -96,6 +97,11 @@ func TestEveryShippedFileIsAnExperimentToTheReaderAndToTheSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestEveryShippedFileIsAnExperimentToTheReaderAndToTheSchema(t *testing.T) {
+	dir, s := t.TempDir(), schema(t)
+	writeShipped(t, dir)
 	for _, name := range Names() {
 		if _, err := Load(filepath.Join(dir, name)); err != nil {
 			t.Errorf("%v", err)
@@ -120,6 +126,20 @@ func TestTheSchemaRefusesWhatTheReaderRefuses(t *testing.T) {
 		"server: {model: m}\nload: {concurrency: 1, duration: 60}",
 		"server: {model: m}\nload: {concurrency: 1, requests: 1, dataset: {kind: sharegpt}}",
 		"server: {model: m}\nload: {concurrency: 1, requests: 1}\nslo: {itl: 5ms}",
+		"server: {model: m}",
+		"load: {concurrency: 1, requests: 1}",
+		"server: {model: m, max_num_seqs: 0}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, eager: 3}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, gpus: {a: 1}}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, env: {A: [1]}}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, simulator: {version: 1}}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m}\nload: {concurrency: 1, requests: 1, seed: -1}",
+		"server: {model: m}\nload: {rate: fast, requests: 1}",
+		"server: {model: m}\nload: []",
+		"server: {model: m}\nload: [{concurrency: 1, requests: 1, x: 1}]",
+		"server: {model: m}\nload: {concurrency: 1, requests: 1}\ntelemetry: {off: true}",
+		"server: {model: m}\nload: {concurrency: 1, requests: 1}\ntelemetry: quiet",
+		"server: {model: m}\nload: {concurrency: 1, requests: 1}\nmargin: 3",
 	} {
 		if _, err := Parse("x.yaml", []byte(text)); err == nil {
 			t.Errorf("the reader accepts %s", text)
@@ -156,7 +176,7 @@ func TestEveryKeyIsExplainedAndNothingElseIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var explained []string
-	for path := range docs {
+	for path := range keys {
 		explained = append(explained, path)
 	}
 	sort.Strings(explained)
@@ -269,7 +289,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, p := range err.(*Error).Problems {
-			if p.Line < 1 || p.Column < 1 || p.Text == "" {
+			if p.Line < 1 || p.Column < 1 || p.Text == "" || p.Excerpt == "" || p.Line > 1+strings.Count(string(text), "\n") {
 				t.Errorf("a problem without a place: %+v", p)
 			}
 		}

@@ -7,105 +7,19 @@ import (
 	"lab/internal/lab"
 )
 
-// docs explains the keys; a test holds it to the fields that the reader knows.
-var docs = map[string]string{
-	"name":      "what the experiment is called; default: the file's name",
-	"extends":   "another experiment file: everything in it holds, except what this file says otherwise",
-	"server":    "the vLLM server to run, or the running one to use",
-	"load":      "what is sent: one phase, or a list of phases run in order",
-	"primary":   "the metric that decides an A/B; default: tpot.mean in an open loop, output_throughput in a closed loop",
-	"margin":    "relative difference that does not matter, such as 3%",
-	"telemetry": "what is sampled beside the load; off samples nothing",
-	"slo":       "limits of a good request, for goodput",
-
-	"server.model":                  "a name on the hub or a folder",
-	"server.base_url":               "a server that already runs, such as http://127.0.0.1:8000",
-	"server.executable":             "path of the vllm command",
-	"server.venv":                   "virtual environment that has vllm",
-	"server.python":                 "Python interpreter that can import vllm",
-	"server.simulator":              "lab's own simulated server in place of vllm",
-	"server.swap_space":             "CPU swap per GPU, such as 4GiB; vLLM below 0.18, used by its V0 engine only",
-	"server.gpu_memory_utilization": "share of GPU memory that vLLM takes, such as 90%",
-	"server.kv_cache_memory":        "memory of the KV cache, such as 24GiB; the best way to make two arms alike",
-	"server.max_model_len":          "longest context in tokens",
-	"server.max_num_seqs":           "most sequences in a batch",
-	"server.max_num_batched_tokens": "most tokens in a step",
-	"server.tensor_parallel_size":   "GPUs that share the model",
-	"server.speculative":            "vLLM's speculative-config, such as {method: ngram, num_speculative_tokens: 4}",
-	"server.prefix_caching":         "prefix caching on or off",
-	"server.chunked_prefill":        "chunked prefill on or off",
-	"server.dtype":                  "auto, bfloat16, float16 …",
-	"server.eager":                  "no compilation and no CUDA graphs",
-	"server.args":                   "any other flag of vllm serve by its own name",
-	"server.env":                    "environment variables of the server",
-	"server.gpus":                   "GPUs to use, by index or UUID",
-	"server.api_key_env":            "name of the environment variable that holds the API key",
-	"server.start_timeout":          "longest start-up, such as 10m",
-	"server.hang_timeout":           "no token for this long while requests are in flight: the server hangs",
-	"server.stop_timeout":           "how long a stop may take before it is forced",
-	"server.simulator.as":           "the vLLM version to play",
-	"server.simulator.flags":        "flags of `lab sim` by name, such as {step-time: 8ms}",
-
-	"load.name":            "what the phase is called",
-	"load.judged":          "its figures enter the verdict; default true",
-	"load.rate":            "open loop: requests a second, or inf for all at once",
-	"load.concurrency":     "closed loop: requests in flight; with rate: at most so many",
-	"load.requests":        "ends after so many requests",
-	"load.duration":        "ends after this time, such as 60s",
-	"load.burstiness":      "1 is Poisson, below 1 burstier, inf is evenly spaced",
-	"load.seed":            "of arrival times and prompts",
-	"load.warmup":          "requests sent before the phase and not measured",
-	"load.api":             "completions or chat",
-	"load.temperature":     "default 0",
-	"load.body":            "further fields of the request, sent as they are",
-	"load.request_timeout": "longest time for one request",
-	"load.dataset":         "where prompts come from",
-
-	"load.dataset.kind":          "random (token ids of exact length) or prompts (a file)",
-	"load.dataset.input_tokens":  "length of random prompts",
-	"load.dataset.output_tokens": "tokens to generate, exactly",
-	"load.dataset.range_ratio":   "lengths are uniform in [L(1-r), L(1+r)]",
-	"load.dataset.prefix_tokens": "tokens that all prompts share, on top",
-	"load.dataset.vocab":         "token ids are below this; default: the model's config.json",
-	"load.dataset.file":          `JSONL, a line each: {"prompt": text or ids} or {"messages": [...]}`,
-
-	"telemetry.period":  "of power and energy samples, such as 50ms",
-	"telemetry.replay":  "a recorded trace in place of the GPU",
-	"telemetry.require": "no GPU is then an obstacle",
-
-	"slo.ttft": "longest time to the first token",
-	"slo.tpot": "longest time per further token",
-	"slo.e2el": "longest time to the last token",
-}
-
-// choices are the values of keys that know only these.
-var choices = map[string][]string{
-	"load.api":          {"completions", "chat"},
-	"load.dataset.kind": {"random", "prompts"},
-}
-
 // schemaVersion is the dialect of JSON Schema that editors understand.
 const schemaVersion = "https://json-schema.org/draft/2020-12/schema"
 
 // object is a part of a schema.
 type object map[string]any
 
-// Schema is the JSON Schema of experiment files. It is made from the same fields that the reader fills.
+// Schema is the JSON Schema of experiment files. It is made from the same fields and the same table of keys that the
+// reader uses.
 func Schema() []byte {
 	root := structSchema("", reflect.TypeFor[lab.Experiment]())
-	keys := root["properties"].(object)
-	phase := structSchema("load", reflect.TypeFor[lab.Phase]())
-	telemetry := structSchema("telemetry", reflect.TypeFor[lab.Telemetry]())
-	keys["extends"] = describe("extends", object{"type": "string"})
-	keys["load"] = describe("load", object{"oneOf": []object{phase, {"type": "array", "items": phase}}})
-	keys["telemetry"] = describe("telemetry", object{"oneOf": []object{telemetry, {"enum": []any{"off", false}}}})
-	limits := object{}
-	for _, name := range []string{"ttft", "tpot", "e2el"} {
-		limits[name] = describe("slo."+name, durationSchema())
-	}
-	keys["slo"] = describe("slo", object{"type": "object", "properties": limits, "additionalProperties": false})
 	root["$schema"], root["title"] = schemaVersion, "lab experiment"
 	root["patternProperties"] = object{"^x-": object{}}
+	root["anyOf"] = []object{{"required": []string{"extends"}}, {"required": []string{"server", "load"}}}
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
 		panic("encode schema: " + err.Error()) // strings and maps only
@@ -113,55 +27,80 @@ func Schema() []byte {
 	return text
 }
 
-func describe(path string, o object) object {
-	o["description"] = docs[path]
-	return o
-}
-
 func structSchema(path string, t reflect.Type) object {
 	properties := object{}
-	addFields(path, t, properties)
+	for _, name := range fieldNames(t) {
+		full := joined(path, name)
+		property := special(full)
+		if property == nil {
+			field, _ := fieldNamed(reflect.New(t).Elem(), name)
+			property = typeSchema(full, field.Type())
+		}
+		properties[name] = described(full, property)
+	}
 	return object{"type": "object", "properties": properties, "additionalProperties": false}
 }
 
-func addFields(path string, t reflect.Type, into object) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name := jsonName(f)
-		if inlined(t, name) {
-			addFields(path, f.Type, into)
-			continue
-		}
-		if special(t, name) {
-			continue
-		}
-		full := name
-		if path != "" {
-			full = path + "." + name
-		}
-		into[name] = describe(full, typeSchema(full, name, f.Type))
+// described adds what a key is for, and that null is the same as leaving it out.
+func described(path string, o object) object {
+	if values, closed := o["enum"].([]any); closed {
+		o["enum"] = append(values, nil)
+	} else if types, ok := o["type"].(string); ok {
+		o["type"] = []string{types, "null"}
+	} else if ways, ok := o["oneOf"].([]object); ok {
+		o["oneOf"] = append(ways, object{"type": "null"})
 	}
+	o["description"] = keys[path].doc
+	return o
 }
+
+// special are the keys whose form in the file is not that of a field.
+func special(path string) object {
+	switch path {
+	case "extends":
+		return object{"type": "string"}
+	case "load":
+		phase := structSchema("load", reflect.TypeFor[lab.Phase]())
+		return object{"oneOf": []object{phase, {"type": "array", "items": phase, "minItems": 1}}}
+	case "telemetry":
+		return object{"oneOf": []object{structSchema(path, reflect.TypeFor[lab.Telemetry]()), {"enum": []any{"off", false}}}}
+	case "slo":
+		properties := object{}
+		for _, name := range limits {
+			properties[name] = described("slo."+name, durationSchema())
+		}
+		return object{"type": "object", "properties": properties, "additionalProperties": false}
+	}
+	return nil
+}
+
+// number is a decimal number in a pattern.
+const number = `([0-9]+\.?[0-9]*|\.[0-9]+)`
 
 func durationSchema() object {
-	return object{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}
+	return object{"type": "string", "pattern": `^\+?(` + number + `(ns|us|µs|μs|ms|s|m|h))+$`}
 }
 
-func typeSchema(path, name string, t reflect.Type) object {
+func typeSchema(path string, t reflect.Type) object {
+	k := about(path)
 	switch t {
 	case reflect.TypeFor[lab.Duration]():
 		return durationSchema()
-	case reflect.TypeFor[*lab.Bytes]():
-		return object{"type": "string", "pattern": `^[0-9.]+ ?(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)$`}
+	case reflect.TypeFor[lab.Bytes]():
+		return object{"type": "string", "pattern": `^` + number + `(e[0-9]+)? *(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)$`}
 	case reflect.TypeFor[lab.Number]():
-		return object{"oneOf": []object{{"type": "number"}, {"const": "inf"}}}
+		return object{"oneOf": []object{ranged(k, object{"type": "number"}), {"const": "inf"}}}
 	}
-	if values, ok := choices[path]; ok {
+	if k.words != nil {
+		var values []any
+		for _, word := range k.words {
+			values = append(values, word)
+		}
 		return object{"enum": values}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return typeSchema(path, name, t.Elem())
+		return typeSchema(path, t.Elem())
 	case reflect.Struct:
 		return structSchema(path, t)
 	case reflect.String:
@@ -169,19 +108,30 @@ func typeSchema(path, name string, t reflect.Type) object {
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.Int, reflect.Uint64:
-		return object{"type": "integer"}
+		return ranged(k, object{"type": "integer"})
 	case reflect.Float64:
-		if percent(name) {
-			return object{"type": "string", "pattern": `^[0-9.]+ ?%$`}
+		if k.share {
+			return object{"type": "string", "pattern": `^` + number + ` *%$`}
 		}
-		return object{"type": "number"}
+		return ranged(k, object{"type": "number"})
 	case reflect.Slice:
-		return object{"type": []string{"array", "string", "integer"}, "items": object{"type": []string{"string", "integer"}}}
+		item := object{"type": []string{"string", "integer"}}
+		return object{"oneOf": []object{item, {"type": "array", "items": item}}}
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.String {
-			return object{"type": "object", "additionalProperties": object{"type": []string{"string", "number", "boolean"}}}
+			return object{"type": "object", "additionalProperties": object{"type": []string{"string", "number", "boolean", "null"}}}
 		}
 		return object{"type": "object"}
 	}
-	panic("no schema for " + path) // as in reader.value
+	panic("no schema for " + path + " of type " + t.String()) // as in reader.number
+}
+
+// ranged says which numbers the reader takes.
+func ranged(k key, o object) object {
+	if k.zero {
+		o["minimum"] = 0
+	} else {
+		o["exclusiveMinimum"] = 0
+	}
+	return o
 }

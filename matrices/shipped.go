@@ -3,6 +3,8 @@ package matrices
 import (
 	"embed"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -31,6 +33,12 @@ func Names() []string {
 	return names
 }
 
+// scaffoldModel is the model of the commented file, in its place.
+const scaffoldModel = "meta-llama/Llama-3.1-8B-Instruct     #"
+
+// unquoted are the names that YAML takes as they are.
+var unquoted = regexp.MustCompile(`^[\w.~-]*/[\w./-]+$`)
+
 // Scaffold is the commented file that `lab init` writes, for a model.
 func Scaffold(model string) []byte {
 	text, err := shipped.ReadFile("scaffold.yaml")
@@ -40,5 +48,9 @@ func Scaffold(model string) []byte {
 	if model == "" {
 		return text
 	}
-	return []byte(strings.Replace(string(text), "meta-llama/Llama-3.1-8B-Instruct", model, 1))
+	if !unquoted.MatchString(model) {
+		model = strconv.Quote(model)
+	}
+	pad := max(1, len(scaffoldModel)-1-len(model))
+	return []byte(strings.Replace(string(text), scaffoldModel, model+strings.Repeat(" ", pad)+"#", 1))
 }
