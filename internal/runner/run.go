@@ -183,9 +183,10 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 		}
 		j.status.phase(p, "load")
 		report, err := loadgen.Run(ctx, o)
-		// Written down afterwards, because only the load knows when its schedule began.
-		j.writer.Event(lab.Event{At: report.Start, Kind: lab.LoadStart, Detail: p.Name})
-		j.writer.Event(lab.Event{At: report.End, Kind: lab.LoadEnd, Detail: p.Name})
+		if report.Start > 0 { // written down afterwards, because only the load knows when its schedule began
+			j.writer.Event(lab.Event{At: report.Start, Kind: lab.LoadStart, Detail: p.Name})
+			j.writer.Event(lab.Event{At: report.End, Kind: lab.LoadEnd, Detail: p.Name})
+		}
 		if err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}
