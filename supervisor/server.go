@@ -141,12 +141,20 @@ func (s *Server) spawn() error {
 	return nil
 }
 
-// tempDir makes the server's temporary directory. Its sockets live there, and a socket's path must stay under some
-// 100 characters, so a long scratch directory is left for a short one.
+// longestTemp bounds the path of the temporary directory: vllm's sockets live there under names of 36 characters and
+// more, and a socket's path may have 107.
+const longestTemp = 50
+
+// tempDir makes the server's temporary directory. A scratch directory with a long path is left for a short one, and so
+// is a long TMPDIR.
 func tempDir(dir string) (string, error) {
 	temp := filepath.Join(dir, "tmp")
-	if len(temp) > 50 {
-		short, err := os.MkdirTemp("", "lab-")
+	if len(temp) > longestTemp {
+		base := os.TempDir()
+		if len(base)+len("/lab-0123456789") > longestTemp {
+			base = "/tmp"
+		}
+		short, err := os.MkdirTemp(base, "lab-")
 		if err != nil {
 			return "", fmt.Errorf("make temporary directory: %w", err)
 		}

@@ -190,6 +190,22 @@ func TestSharedMemoryOfAStoppedServerIsRemovedAndThatOfOthersIsNot(t *testing.T)
 	}
 }
 
+func TestTheServersTemporaryFolderHasRoomForASocketsPath(t *testing.T) {
+	long := filepath.Join(t.TempDir(), "a-temporary-folder-with-a-name-that-is-far-too-long-for-a-socket")
+	if err := os.MkdirAll(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	temp, err := tempDir(filepath.Join(long, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(temp)
+	if len(temp) > longestTemp {
+		t.Errorf("%s has %d characters", temp, len(temp))
+	}
+}
+
 // mapSemaphore makes a semaphore as the C library does: mapped under a temporary name, then linked to its own.
 func mapSemaphore(t *testing.T) string {
 	t.Helper()
