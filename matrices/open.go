@@ -13,17 +13,25 @@ func (r *reader) strings(path string, n *node, into *[]string) bool {
 	if n.kind == scalar { // one is as good as a list of one
 		n = &node{kind: list, items: []*node{n}, at: n.at}
 	}
-	if n.kind != list {
-		r.fault(n.at, path, fmt.Sprintf("%s: must be a list", path))
+	if n.kind != list || len(n.items) == 0 {
+		r.fault(n.at, path, fmt.Sprintf("%s: must be a list with something in it", path))
 		return false
 	}
 	good := true
 	for i, item := range n.items {
 		var text string
-		good = scalarInto(r, fmt.Sprintf("%s[%d]", path, i), item, &text, asWritten) && good
+		good = scalarInto(r, fmt.Sprintf("%s[%d]", path, i), item, &text, one) && good
 		*into = append(*into, text)
 	}
 	return good
+}
+
+// one refuses what looks like several values in one: "0,1" would count as a single GPU.
+func one(text string) (string, error) {
+	if text == "" || strings.ContainsAny(text, ", ") {
+		return "", fmt.Errorf("%q is not one value (write several as a list, such as [0, 1])", text)
+	}
+	return text, nil
 }
 
 func asWritten(text string) (string, error) { return text, nil }
@@ -38,6 +46,11 @@ func (r *reader) stringMap(path string, n *node, into *map[string]string) bool {
 	for _, k := range n.keys {
 		if k.value.kind == null && k.value.text != "" {
 			continue // taken away
+		}
+		if k.name == "" || strings.ContainsAny(k.name, "=\x00") {
+			r.fault(k.at, path+"."+k.name, fmt.Sprintf("%s: %q cannot be a name", path, k.name))
+			good = false
+			continue
 		}
 		var text string
 		good = scalarInto(r, path+"."+k.name, k.value, &text, asWritten) && good

@@ -140,6 +140,12 @@ func TestTheSchemaRefusesWhatTheReaderRefuses(t *testing.T) {
 		"server: {model: m}\nload: {concurrency: 1, requests: 1}\ntelemetry: {off: true}",
 		"server: {model: m}\nload: {concurrency: 1, requests: 1}\ntelemetry: quiet",
 		"server: {model: m}\nload: {concurrency: 1, requests: 1}\nmargin: 3",
+		"server: {model: true}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, max_num_seqs: '4'}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, eager: 'true'}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, gpus: []}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, gpus: '0,1'}\nload: {concurrency: 1, requests: 1}",
+		"server: {model: m, gpus: ['0 1']}\nload: {concurrency: 1, requests: 1}",
 	} {
 		if _, err := Parse("x.yaml", []byte(text)); err == nil {
 			t.Errorf("the reader accepts %s", text)

@@ -47,6 +47,8 @@ func described(path string, o object) object {
 		o["enum"] = append(values, nil)
 	} else if types, ok := o["type"].(string); ok {
 		o["type"] = []string{types, "null"}
+	} else if types, ok := o["type"].([]string); ok {
+		o["type"] = append(types, "null")
 	} else if ways, ok := o["oneOf"].([]object); ok {
 		o["oneOf"] = append(ways, object{"type": "null"})
 	}
@@ -104,7 +106,7 @@ func typeSchema(path string, t reflect.Type) object {
 	case reflect.Struct:
 		return structSchema(path, t)
 	case reflect.String:
-		return object{"type": "string"}
+		return object{"type": []string{"string", "number"}} // a version is 0.18
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.Int, reflect.Uint64:
@@ -115,8 +117,8 @@ func typeSchema(path string, t reflect.Type) object {
 		}
 		return ranged(k, object{"type": "number"})
 	case reflect.Slice:
-		item := object{"type": []string{"string", "integer"}}
-		return object{"oneOf": []object{item, {"type": "array", "items": item}}}
+		item := object{"type": []string{"string", "integer"}, "pattern": `^[^, ]+$`}
+		return object{"oneOf": []object{item, {"type": "array", "items": item, "minItems": 1}}}
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.String {
 			return object{"type": "object", "additionalProperties": object{"type": []string{"string", "number", "boolean", "null"}}}

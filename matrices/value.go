@@ -70,7 +70,7 @@ func (r *reader) value(path string, n *node, into reflect.Value) bool {
 	case *lab.Bytes:
 		return scalarInto(r, path, n, target, lab.ParseBytes) && r.inRange(path, n, float64(*target))
 	case *lab.Number:
-		return scalarInto(r, path, n, target, parseNumber) && r.inRange(path, n, float64(*target))
+		return (n.text == "inf" || r.unquoted(path, n)) && scalarInto(r, path, n, target, parseNumber) && r.inRange(path, n, float64(*target))
 	case *map[string]any:
 		return r.anyMap(path, n, target)
 	case *map[string]string:
@@ -92,7 +92,7 @@ func (r *reader) value(path string, n *node, into reflect.Value) bool {
 		return r.text(path, n, into)
 	case reflect.Bool:
 		var b bool
-		ok := scalarInto(r, path, n, &b, parseBool)
+		ok := r.unquoted(path, n) && scalarInto(r, path, n, &b, parseBool)
 		into.SetBool(b)
 		return ok
 	}
@@ -102,6 +102,10 @@ func (r *reader) value(path string, n *node, into reflect.Value) bool {
 func (r *reader) text(path string, n *node, into reflect.Value) bool {
 	var text string
 	k := about(path)
+	if n.kind == scalar && !n.quoted && (n.text == "true" || n.text == "false") {
+		r.fault(n.at, path, fmt.Sprintf("%s: %s is a truth value, not text (write %q if it is meant)", path, n.text, n.text))
+		return false
+	}
 	if !scalarInto(r, path, n, &text, func(s string) (string, error) { return s, oneOf(s, k.words) }) {
 		return false
 	}
@@ -149,10 +153,14 @@ func (r *reader) number(path string, n *node, into reflect.Value) bool {
 	switch into.Kind() {
 	case reflect.Int, reflect.Uint64:
 		var i int
-		if !scalarInto(r, path, n, &i, parseInt) || !r.inRange(path, n, float64(i)) {
+		if !r.unquoted(path, n) || !scalarInto(r, path, n, &i, parseInt) || !r.inRange(path, n, float64(i)) {
 			return false
 		}
 		if into.Kind() == reflect.Int {
+			if i > math.MaxInt32 { // a count that nobody can count out
+				r.fault(n.at, path, fmt.Sprintf("%s: %d is too large", path, i))
+				return false
+			}
 			into.SetInt(int64(i))
 		} else {
 			into.SetUint(uint64(i))
@@ -164,11 +172,20 @@ func (r *reader) number(path string, n *node, into reflect.Value) bool {
 		if about(path).share {
 			read = parsePercent
 		}
-		ok := scalarInto(r, path, n, &f, read) && r.inRange(path, n, f)
+		ok := (about(path).share || r.unquoted(path, n)) && scalarInto(r, path, n, &f, read) && r.inRange(path, n, f)
 		into.SetFloat(f)
 		return ok
 	}
 	panic("no reader for " + path + " of type " + into.Type().String()) // a new kind of field; a test reads every key
+}
+
+// unquoted refuses a number or a truth value in quotes: they make text of it.
+func (r *reader) unquoted(path string, n *node) bool {
+	if n.kind == scalar && n.quoted {
+		r.fault(n.at, path, fmt.Sprintf("%s: %q is text because of its quotes: leave them out", path, n.text))
+		return false
+	}
+	return true
 }
 
 // inRange refuses a number below zero, and 0 where it would say nothing.
