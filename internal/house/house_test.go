@@ -42,7 +42,7 @@ var owners = map[string][]string{
 	"github.com/google/pprof":    {"profiling"},
 	"charm.land/":                {"internal/report", "internal/live"},
 	"gonum.org/":                 {"internal/compare"},
-	"os/exec":                    {"supervisor", "gpu", "internal/sim"},
+	"os/exec":                    {"supervisor", "gpu"},
 	"golang.org/x/term":          {"cmd/lab"},
 }
 
