@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -91,7 +92,9 @@ func parseMetrics(r io.Reader) (map[string]float64, error) {
 			if name.ours == lab.EngineKVUsage {
 				sum /= float64(max(1, len(family.Metric)))
 			}
-			values[name.ours] = sum
+			if !math.IsNaN(sum) && !math.IsInf(sum, 0) { // no number is no value
+				values[name.ours] = sum
+			}
 			break
 		}
 	}

@@ -3,7 +3,6 @@
 package gpu
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -28,8 +27,9 @@ var libraryPlaces = []string{
 // process, so every call is gated on a lookup of its symbol.
 type driver struct {
 	lib     nvml.Interface
-	library string
+	library string // as it was resolved
 	version string
+	cuda    string
 	has     map[string]bool // symbols looked up
 	gpus    []*card
 	tree    *tree
@@ -38,46 +38,69 @@ type driver struct {
 // card is one GPU.
 type card struct {
 	lab.Device
-	handle nvml.Device
-	dead   map[string]bool // values that this GPU does not have: never asked again
+	handle  nvml.Device
+	has     map[string]bool // values: true: it has given it; false: it does not have it and is not asked again
+	unknown int             // readings in a row that failed with the code that says nothing
+	retry   time.Duration   // when a lost GPU is asked again
 }
 
-// OpenNVML loads the driver's library (lib, or the first that is found) and finds the GPUs that a run may use. The
-// error says why there is none.
+// OpenNVML loads the driver's library (lib, or $LAB_NVML_LIB, or the first that is found) and finds the GPUs that a run
+// may use. The error says why there is none.
 func OpenNVML(lib string, gpus []string, serverPID int) (Source, error) {
-	name, err := findLibrary(libraryFromEnv(lib))
+	if lib == "" {
+		lib = os.Getenv("LAB_NVML_LIB")
+	}
+	name, path, err := findLibrary(lib)
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{lib: nvml.New(nvml.WithLibraryPath(name)), library: name, has: map[string]bool{}, tree: newTree(serverPID)}
+	d := &driver{lib: nvml.New(nvml.WithLibraryPath(name)), library: path, has: map[string]bool{}, tree: newTree(serverPID)}
 	if code := d.lib.Init(); code != nvml.SUCCESS {
 		return nil, fmt.Errorf("initialise the NVIDIA driver: %s", text(code))
 	}
-	if err := d.find(visible(gpus, os.Getenv)); err != nil {
+	if err := d.find(visible(gpus, os.LookupEnv)); err != nil {
 		d.lib.Shutdown()
 		return nil, err
 	}
 	return d, nil
 }
 
-// findLibrary opens each candidate once, because Init hides why a library could not be loaded.
-func findLibrary(lib string) (string, error) {
+// findLibrary opens each candidate once, because Init hides why a library could not be loaded. A library that was named
+// is the only candidate: another one would answer for a different driver.
+func findLibrary(lib string) (name, path string, err error) {
 	places := libraryPlaces
 	if lib != "" {
 		places = []string{lib}
 	}
 	var first error
 	for _, name := range places {
-		handle := dl.New(name, dl.RTLD_LAZY|dl.RTLD_GLOBAL)
-		err := handle.Open()
+		path, err := tryLibrary(name)
 		if err == nil {
-			return name, handle.Close()
+			return name, path, nil
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	return "", fmt.Errorf("no NVIDIA driver library: %w", first)
+	return "", "", fmt.Errorf("no NVIDIA driver library: %w", first)
+}
+
+// tryLibrary loads a library and looks for what go-nvml calls without asking.
+func tryLibrary(name string) (path string, err error) {
+	handle := dl.New(name, dl.RTLD_LAZY|dl.RTLD_GLOBAL)
+	if err := handle.Open(); err != nil {
+		return "", err
+	}
+	defer handle.Close()
+	for _, symbol := range []string{"nvmlInit_v2", "nvmlShutdown", "nvmlErrorString"} {
+		if err := handle.Lookup(symbol); err != nil {
+			return "", err
+		}
+	}
+	if path, err = handle.Path(); err != nil {
+		return name, nil
+	}
+	return path, nil
 }
 
 // text is an owned copy: the library may keep the string it hands out.
@@ -98,6 +121,11 @@ func (d *driver) find(list []string) error {
 			d.version = strings.Clone(version)
 		}
 	}
+	if d.can("nvmlSystemGetCudaDriverVersion_v2") {
+		if v, code := d.lib.SystemGetCudaDriverVersion_v2(); code == nvml.SUCCESS {
+			d.cuda = fmt.Sprintf("%d.%d", v/1000, v%1000/10) // NVML_CUDA_DRIVER_VERSION_MAJOR and _MINOR of nvml.h
+		}
+	}
 	if !d.can("nvmlDeviceGetCount_v2") || !d.can("nvmlDeviceGetHandleByIndex_v2") {
 		return errors.New("the NVIDIA driver library is too old: it cannot list GPUs")
 	}
@@ -110,7 +138,7 @@ func (d *driver) find(list []string) error {
 		if code != nvml.SUCCESS {
 			continue // one lost GPU does not hide the others
 		}
-		c := &card{Device: lab.Device{Index: i}, handle: handle, dead: map[string]bool{}}
+		c := &card{Device: lab.Device{Index: i}, handle: handle, has: map[string]bool{}}
 		d.identify(c)
 		if wanted(c.Device, list) {
 			d.gpus = append(d.gpus, c)
@@ -155,31 +183,41 @@ func (d *driver) Devices() ([]lab.Device, error) {
 
 // describe adds what a probe wants to know.
 func (d *driver) describe(f *Found) {
-	f.Driver, f.Library = d.version, d.library
+	f.Driver, f.CUDA, f.NVMLPath = d.version, d.cuda, d.library
 	for _, c := range d.gpus {
-		processes, _ := d.processes(c)
+		processes, _ := d.processes(c) // none where the driver does not say
 		for _, p := range processes {
-			f.Processes = append(f.Processes, GPUProcess{PID: int(p.Pid), UUID: c.UUID, Memory: p.UsedGpuMemory})
+			g := GPUProcess{PID: int(p.Pid), UUID: c.UUID}
+			if p.UsedGpuMemory != notAvailable {
+				g.Memory = p.UsedGpuMemory
+			}
+			f.Processes = append(f.Processes, g)
 		}
 	}
 }
 
-func (d *driver) processes(c *card) ([]nvml.ProcessInfo, bool) {
+// notAvailable is NVML_VALUE_NOT_AVAILABLE of nvml.h.
+const notAvailable = math.MaxUint64
+
+func (d *driver) processes(c *card) ([]nvml.ProcessInfo, nvml.Return) {
 	if !d.can("nvmlDeviceGetComputeRunningProcesses_v3") {
-		return nil, false
+		return nil, nvml.ERROR_FUNCTION_NOT_FOUND
 	}
-	list, code := c.handle.GetComputeRunningProcesses()
-	return list, code == nvml.SUCCESS
+	return c.handle.GetComputeRunningProcesses()
 }
 
 func (d *driver) Read(group Group, at func() time.Duration) []lab.Sample {
 	var samples []lab.Sample
 	for _, c := range d.gpus {
 		before := at()
+		if before < c.retry {
+			continue
+		}
 		r := reading{d: d, c: c, values: map[string]float64{}}
 		r.group(group)
 		after := at()
 		s := lab.Sample{At: (before + after) / 2, Took: after - before, Device: deviceName(c.Index), Values: r.values}
+		c.judge(r, after)
 		if len(r.values) == 0 {
 			if r.problem == nvml.SUCCESS {
 				continue // this GPU has none of it
@@ -191,150 +229,29 @@ func (d *driver) Read(group Group, at func() time.Duration) []lab.Sample {
 	return samples
 }
 
+// judge decides whether a GPU is lost. A lost one is asked once a second: asking it again and again can hold up the
+// driver for everybody.
+func (c *card) judge(r reading, now time.Duration) {
+	switch {
+	case len(r.values) > 0 || r.problem == nvml.SUCCESS:
+		c.unknown = 0
+		return
+	case r.problem == nvml.ERROR_UNKNOWN:
+		c.unknown++
+	}
+	switch r.problem {
+	case nvml.ERROR_GPU_IS_LOST, nvml.ERROR_RESET_REQUIRED, nvml.ERROR_LIB_RM_VERSION_MISMATCH:
+		c.retry = now + time.Second
+	case nvml.ERROR_UNKNOWN:
+		if c.unknown >= 3 {
+			c.retry = now + time.Second
+		}
+	}
+}
+
 func (d *driver) Close() error {
 	if code := d.lib.Shutdown(); code != nvml.SUCCESS {
 		return fmt.Errorf("shut the NVIDIA driver down: %s", text(code))
 	}
 	return nil
-}
-
-// reading is one group of values of one GPU while it is read.
-type reading struct {
-	d       *driver
-	c       *card
-	values  map[string]float64
-	problem nvml.Return // the last that may pass
-}
-
-// ask makes one call where the GPU has the value, and notes how it went. A value that the GPU does not have is not
-// asked for again; any other trouble may pass.
-func (r *reading) ask(symbol, name string, call func() (float64, nvml.Return)) {
-	if r.c.dead[name] || !r.d.can(symbol) {
-		return
-	}
-	v, code := call()
-	switch code {
-	case nvml.SUCCESS:
-		r.values[name] = v
-	case nvml.ERROR_NOT_SUPPORTED, nvml.ERROR_FUNCTION_NOT_FOUND:
-		r.c.dead[name] = true
-	default:
-		r.problem = code
-	}
-}
-
-func (r *reading) group(g Group) {
-	h := r.c.handle
-	switch g {
-	case Fast:
-		r.powerAndEnergy()
-	case Util:
-		var u nvml.Utilization
-		r.ask("nvmlDeviceGetUtilizationRates", lab.GPUUtil, func() (float64, nvml.Return) {
-			var code nvml.Return
-			u, code = h.GetUtilizationRates()
-			return float64(u.Gpu), code
-		})
-		if _, ok := r.values[lab.GPUUtil]; ok {
-			r.values[lab.GPUMemUtil] = float64(u.Memory)
-		}
-	case Mid:
-		r.ask("nvmlDeviceGetMemoryInfo_v2", lab.GPUMemUsed, func() (float64, nvml.Return) {
-			m, code := h.GetMemoryInfo_v2()
-			return float64(m.Used), code
-		})
-		r.ask("nvmlDeviceGetClockInfo", lab.GPUSMClock, func() (float64, nvml.Return) {
-			mhz, code := h.GetClockInfo(nvml.CLOCK_SM)
-			return float64(mhz), code
-		})
-		r.ask("nvmlDeviceGetClockInfo", lab.GPUMemClock, func() (float64, nvml.Return) {
-			mhz, code := h.GetClockInfo(nvml.CLOCK_MEM)
-			return float64(mhz), code
-		})
-		r.ask("nvmlDeviceGetTemperature", lab.GPUTemp, func() (float64, nvml.Return) {
-			celsius, code := h.GetTemperature(nvml.TEMPERATURE_GPU)
-			return float64(celsius), code
-		})
-		r.throttle()
-	case Slow:
-		if list, ok := r.d.processes(r.c); ok {
-			r.values[lab.GPUProcesses] = float64(len(list))
-			foreign := 0
-			for _, p := range list {
-				if r.d.tree.root == 0 || !r.d.tree.holds(int(p.Pid)) {
-					foreign++
-				}
-			}
-			if r.d.tree.root != 0 { // on a server that already ran, nobody knows whose they are
-				r.values[lab.GPUForeign] = float64(foreign)
-			}
-		}
-	}
-}
-
-// throttle reads the mask of reasons under its new or its old name.
-func (r *reading) throttle() {
-	if r.d.can("nvmlDeviceGetCurrentClocksEventReasons") {
-		r.ask("nvmlDeviceGetCurrentClocksEventReasons", lab.GPUThrottle, func() (float64, nvml.Return) {
-			bits, code := r.c.handle.GetCurrentClocksEventReasons()
-			return float64(bits), code
-		})
-		return
-	}
-	r.ask("nvmlDeviceGetCurrentClocksThrottleReasons", lab.GPUThrottle, func() (float64, nvml.Return) {
-		bits, code := r.c.handle.GetCurrentClocksThrottleReasons()
-		return float64(bits), code
-	})
-}
-
-// powerAndEnergy reads instant power and the energy counter in one call. The plain power call is left alone: on newer
-// GPUs it is an average over a second, which would smear every request over its neighbours.
-func (r *reading) powerAndEnergy() {
-	if r.c.dead[lab.GPUPower] && r.c.dead[lab.GPUEnergy] || !r.d.can("nvmlDeviceGetFieldValues") {
-		return
-	}
-	fields := []nvml.FieldValue{
-		{FieldId: nvml.FI_DEV_POWER_INSTANT}, {FieldId: nvml.FI_DEV_TOTAL_ENERGY_CONSUMPTION},
-	}
-	if code := r.c.handle.GetFieldValues(fields); code != nvml.SUCCESS {
-		r.problem = code
-		return
-	}
-	for i, name := range []string{lab.GPUPower, lab.GPUEnergy} {
-		switch nvml.Return(fields[i].NvmlReturn) {
-		case nvml.SUCCESS:
-			r.keep(name, number(fields[i])/1e3) // mW and mJ
-		case nvml.ERROR_NOT_SUPPORTED:
-			r.c.dead[name] = true
-		default:
-			r.problem = nvml.Return(fields[i].NvmlReturn)
-		}
-	}
-}
-
-// keep drops readings that cannot be: no power at all, or twice what the GPU may draw.
-func (r *reading) keep(name string, v float64) {
-	limit := r.c.PowerLimitW
-	if name == lab.GPUPower && (v <= 0 || limit > 0 && v > 2*limit) {
-		return
-	}
-	r.values[name] = v
-}
-
-// number decodes a field by its type; the codes are those of nvmlValueType_t in nvml.h.
-func number(f nvml.FieldValue) float64 {
-	raw := binary.LittleEndian.Uint64(f.Value[:])
-	switch f.ValueType {
-	case 0:
-		return math.Float64frombits(raw)
-	case 1:
-		return float64(uint32(raw))
-	case 4:
-		return float64(int64(raw))
-	case 5:
-		return float64(int32(uint32(raw)))
-	case 6:
-		return float64(uint16(raw))
-	}
-	return float64(raw)
 }

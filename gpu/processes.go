@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,43 +13,137 @@ import (
 	"lab/internal/lab"
 )
 
-// tree samples a server's processes: the root, its descendants, and whoever else is in its process group.
+// tree samples a server's processes: the root, its descendants, and whoever else is in the process group that it leads.
 type tree struct {
 	root  int
+	start uint64 // of the root
+	lists bool   // the kernel lists children
+	group int    // 0: the root leads none, so that its group holds others too
 	known map[int]*member
 	gone  float64 // CPU seconds of processes that have ended, as last seen: the sum never falls
+	reads int
 }
 
 // member is one process; a pid that comes back is told by its start.
 type member struct {
+	start   uint64
 	process *process.Process
 	cpu     float64
 }
 
-func newTree(root int) *tree { return &tree{root: root, known: map[int]*member{}} }
-
-// pids finds the members by the kernel's own lists of children: walking all of /proc costs a hundred times as much.
-func (t *tree) pids() []int {
-	var all []int
-	seen := map[int]bool{}
-	var walk func(pid int)
-	walk = func(pid int) {
-		if seen[pid] {
-			return
+func newTree(root int) *tree {
+	t := &tree{root: root, known: map[int]*member{}}
+	if s, ok := readStat(root); ok {
+		t.start = s.start
+		if s.group == root {
+			t.group = root
 		}
-		seen[pid] = true
-		all = append(all, pid)
-		lists, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "children"))
-		for _, list := range lists {
-			text, _ := os.ReadFile(list)
-			for _, word := range strings.Fields(string(text)) {
-				if child, err := strconv.Atoi(word); err == nil {
-					walk(child)
-				}
+	}
+	_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	t.lists = err == nil
+	return t
+}
+
+// stat is what the kernel says of a process's place.
+type stat struct {
+	parent, group int
+	start         uint64 // clock ticks since boot
+}
+
+// readStat reads /proc/PID/stat; fields are counted behind the name, which may hold spaces and brackets.
+func readStat(pid int) (stat, bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return stat{}, false
+	}
+	return parseStat(string(text))
+}
+
+func parseStat(text string) (s stat, ok bool) {
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	const parent, group, start = 1, 2, 19 // fields 4, 5 and 22 of proc(5)
+	if len(fields) <= start {
+		return stat{}, false
+	}
+	var errs [3]error
+	s.parent, errs[0] = strconv.Atoi(fields[parent])
+	s.group, errs[1] = strconv.Atoi(fields[group])
+	s.start, errs[2] = strconv.ParseUint(fields[start], 10, 64)
+	if errs != [3]error{} {
+		return stat{}, false
+	}
+	return s, true
+}
+
+// scanEvery is how many readings use the kernel's own lists of children for one that looks at all of /proc, which costs
+// a hundred times as much and also finds members of the group whose parents have died.
+const scanEvery = 5
+
+// pids finds the members.
+func (t *tree) pids() map[int]stat {
+	var from []int
+	seed := func(pid int, start uint64) {
+		if s, ok := readStat(pid); ok && s.start == start {
+			from = append(from, pid)
+		}
+	}
+	seed(t.root, t.start)
+	for pid, m := range t.known { // also one that has lost its parent
+		seed(pid, m.start)
+	}
+	children := childrenOf
+	if t.reads%scanEvery == 0 || !t.lists {
+		below := map[int][]int{}
+		for pid, s := range scan() {
+			below[s.parent] = append(below[s.parent], pid)
+			if t.group != 0 && s.group == t.group {
+				from = append(from, pid)
+			}
+		}
+		children = func(pid int) []int { return below[pid] }
+	}
+	t.reads++
+	all := map[int]stat{}
+	for len(from) > 0 {
+		pid := from[0]
+		from = from[1:]
+		if _, seen := all[pid]; seen {
+			continue
+		}
+		if s, ok := readStat(pid); ok {
+			all[pid] = s
+			from = append(from, children(pid)...)
+		}
+	}
+	return all
+}
+
+// childrenOf reads the kernel's lists, one for each thread.
+func childrenOf(pid int) []int {
+	var all []int
+	lists, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "children"))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		for _, word := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				all = append(all, child)
 			}
 		}
 	}
-	walk(t.root)
+	return all
+}
+
+// scan reads the place of every process.
+func scan() map[int]stat {
+	all := map[int]stat{}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			if s, ok := readStat(pid); ok {
+				all[pid] = s
+			}
+		}
+	}
 	return all
 }
 
@@ -59,8 +154,8 @@ func (t *tree) read(at func() time.Duration) (lab.Sample, bool) {
 	before := at()
 	alive := map[int]bool{}
 	var rss, cpu float64
-	for _, pid := range t.pids() {
-		m := t.member(pid)
+	for pid, s := range t.pids() {
+		m := t.member(pid, s.start)
 		if m == nil {
 			continue
 		}
@@ -91,25 +186,35 @@ func (t *tree) read(at func() time.Duration) (lab.Sample, bool) {
 	}}, true
 }
 
-func (t *tree) member(pid int) *member {
-	if m, ok := t.known[pid]; ok {
-		return m
+func (t *tree) member(pid int, start uint64) *member {
+	old := t.known[pid]
+	if old != nil && old.start == start {
+		return old
 	}
 	p, err := process.NewProcess(int32(pid))
 	if err != nil {
 		return nil
 	}
-	m := &member{process: p}
+	if old != nil {
+		t.gone += old.cpu
+	}
+	m := &member{start: start, process: p}
 	t.known[pid] = m
 	return m
 }
 
-// holds says whether a process belongs to the server.
-func (t *tree) holds(pid int) bool {
-	for _, member := range t.pids() {
-		if member == pid {
-			return true
+// holds says whether a process is the server's, by its group or its line of parents. Not known: nobody here has that
+// number, or the line broke while it was followed.
+func (t *tree) holds(pid int) (ours, known bool) {
+	for pid > 0 {
+		s, ok := readStat(pid)
+		if !ok {
+			return false, false
 		}
+		if pid == t.root && s.start == t.start || t.group != 0 && s.group == t.group {
+			return true, true
+		}
+		pid = s.parent
 	}
-	return false
+	return false, true
 }

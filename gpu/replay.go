@@ -17,7 +17,8 @@ import (
 // trace is a recorded GPU: rows that each hold from their time to the next, and what goes wrong when. The same text
 // feeds the fake driver library of the tests. Lines:
 //
-//	set KEY VALUE                       name, uuid, driver, power_limit_mw, mem_total, energy_period_ms, power_period_ms, util_period_ms
+//	set KEY VALUE                       name, uuid, driver, power_limit_mw, mem_total, mem_reserved, energy_period_ms,
+//	                                    power_period_ms, util_period_ms
 //	T_MS gpu mem power_mw used_bytes temp sm_mhz mem_mhz reasons_hex [more]
 //	proc FROM_MS TO_MS PID BYTES
 //	fail FROM_MS TO_MS FUNCTION CODE    an NVML function (or *) answers with that code
@@ -28,6 +29,7 @@ type trace struct {
 	rows  []traceRow
 	procs []traceProc
 	fails []traceFail
+	lacks map[string]bool // ids of fields that the GPU does not have
 }
 
 type traceRow struct {
@@ -52,7 +54,7 @@ type traceFail struct {
 }
 
 func parseTrace(name string, r io.Reader) (*trace, error) {
-	t := &trace{set: map[string]string{
+	t := &trace{lacks: map[string]bool{}, set: map[string]string{
 		"name": "NVIDIA Fake H100 80GB HBM3", "uuid": "GPU-fa4e0000-0000-0000-0000-000000000000", "driver": "570.00.00",
 		"power_limit_mw": "700000", "mem_total": "85520809984", "util_period_ms": "167", "power_period_ms": "100", "energy_period_ms": "100",
 	}}
@@ -121,7 +123,10 @@ func (t *trace) line(line string) error {
 		if len(words) < 3 {
 			return errors.New("field takes an id and a value")
 		}
-		return nil // only the library has fields
+		if words[2] == "none" {
+			t.lacks[words[1]] = true
+		}
+		return nil // other values are for fields that lab does not read
 	}
 	return t.row(words)
 }
@@ -218,40 +223,84 @@ func (r *replay) Devices() ([]lab.Device, error) {
 	}}, nil
 }
 
-func (r *replay) Read(group Group, at func() time.Duration) []lab.Sample {
-	ms := time.Since(r.start).Seconds() * 1e3
-	s := lab.Sample{At: at(), Device: deviceName(0)}
-	for _, f := range r.trace.fails {
-		if ms >= f.from && ms < f.to && f.function == "*" && !f.hang {
-			s.Error = fmt.Sprintf("NVML code %d", f.code)
-			return []lab.Sample{s}
-		}
-	}
-	t := r.trace
+// traceValue is one value of a group and the driver's function that gives it.
+type traceValue struct {
+	function, name string
+	v              float64
+}
+
+// values are those of a group at a moment.
+func (t *trace) values(group Group, ms float64) []traceValue {
 	switch group {
 	case Fast:
-		s.Values = map[string]float64{
-			lab.GPUPower:  t.at(grid(ms, t.number("power_period_ms"))).milliwatts / 1e3,
-			lab.GPUEnergy: 1e6 + t.joules(grid(ms, t.number("energy_period_ms"))),
+		var values []traceValue
+		const fields = "nvmlDeviceGetFieldValues"
+		if !t.lacks["186"] {
+			values = append(values, traceValue{fields, lab.GPUPower, t.at(grid(ms, t.number("power_period_ms"))).milliwatts / 1e3})
 		}
+		energy := traceValue{fields, lab.GPUEnergy, 1e6 + t.joules(grid(ms, t.number("energy_period_ms")))}
+		if t.lacks["83"] {
+			energy.function = "nvmlDeviceGetTotalEnergyConsumption"
+		}
+		return append(values, energy)
 	case Util:
 		row := t.at(grid(ms, t.number("util_period_ms")))
-		s.Values = map[string]float64{lab.GPUUtil: row.util, lab.GPUMemUtil: row.memUtil}
+		const function = "nvmlDeviceGetUtilizationRates"
+		return []traceValue{{function, lab.GPUUtil, row.util}, {function, lab.GPUMemUtil, row.memUtil}}
 	case Mid:
 		row := t.at(ms)
-		s.Values = map[string]float64{
-			lab.GPUMemUsed: row.used, lab.GPUSMClock: row.smClock, lab.GPUMemClock: row.memClock,
-			lab.GPUTemp: row.temp, lab.GPUThrottle: float64(row.reasons),
+		return []traceValue{
+			{"nvmlDeviceGetMemoryInfo_v2", lab.GPUMemUsed, row.used}, {"nvmlDeviceGetClockInfo", lab.GPUSMClock, row.smClock},
+			{"nvmlDeviceGetClockInfo", lab.GPUMemClock, row.memClock}, {"nvmlDeviceGetTemperature", lab.GPUTemp, row.temp},
+			{"nvmlDeviceGetCurrentClocksEventReasons", lab.GPUThrottle, float64(row.reasons)},
 		}
-	case Slow:
-		n := 0.0
-		for _, p := range t.procs {
-			if ms >= p.from && ms < p.to && p.pid != 0 {
-				n++
-			}
-		}
-		s.Values = map[string]float64{lab.GPUProcesses: n}
 	}
+	n := 0.0
+	for _, p := range t.procs {
+		if ms >= p.from && ms < p.to && p.pid != 0 {
+			n++
+		}
+	}
+	return []traceValue{{"nvmlDeviceGetComputeRunningProcesses_v3", lab.GPUProcesses, n}}
+}
+
+// fault is what goes wrong with a function at a moment, if anything.
+func (t *trace) fault(function string, ms float64) (traceFail, bool) {
+	for _, f := range t.fails {
+		if ms >= f.from && ms < f.to && (f.function == "*" || f.function == function) {
+			return f, true
+		}
+	}
+	return traceFail{}, false
+}
+
+func (r *replay) now() float64 { return time.Since(r.start).Seconds() * 1e3 }
+
+func (r *replay) Read(group Group, at func() time.Duration) []lab.Sample {
+	before := at()
+	s := lab.Sample{Device: deviceName(0), Values: map[string]float64{}}
+	ms, problem := r.now(), 0
+	for _, v := range r.trace.values(group, ms) {
+		f, bad := r.trace.fault(v.function, ms)
+		switch {
+		case bad && f.hang:
+			time.Sleep(time.Duration((f.to - r.now()) * 1e6))
+			s.Values[v.name] = v.v
+		case bad && f.code != 0:
+			problem = f.code
+		default:
+			s.Values[v.name] = v.v
+		}
+	}
+	const notSupported = 3 // NVML_ERROR_NOT_SUPPORTED of nvml.h
+	if len(s.Values) == 0 {
+		if problem == 0 || problem == notSupported {
+			return nil
+		}
+		s.Error = fmt.Sprintf("NVML code %d", problem)
+	}
+	after := at()
+	s.At, s.Took = (before+after)/2, after-before
 	return []lab.Sample{s}
 }
 

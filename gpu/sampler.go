@@ -4,9 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,11 +39,45 @@ func (c Config) open() (Source, error) {
 // message is one line from the sampler to lab.
 type message struct {
 	Sample *lab.Sample `json:"sample,omitempty"`
-	Note   string      `json:"note,omitempty"`
+	Note   string      `json:"note,omitempty"` // why there are no GPUs
+	Lost   string      `json:"lost,omitempty"` // what will be missing
 }
 
+// output is the sampler's way to lab. The loop of the GPUs flushes it, so that a driver that hangs is heard as silence
+// while the engine's readings go on.
+type output struct {
+	mu      sync.Mutex
+	w       *bufio.Writer
+	encoder *json.Encoder
+}
+
+func newOutput(out io.Writer) *output {
+	w := bufio.NewWriterSize(out, 64<<10)
+	return &output{w: w, encoder: json.NewEncoder(w)}
+}
+
+// say keeps no error: the writer reports it again at the next flush.
+func (o *output) say(m message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.encoder.Encode(m)
+}
+
+func (o *output) flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Flush()
+}
+
+// Time limits of the sampler: a driver that does not persist takes seconds to start on a box with many GPUs; the last
+// readings wait for a server that does not answer.
+const (
+	openLimit = 10 * time.Second
+	lastLimit = scrapeTimeout + 500*time.Millisecond
+)
+
 // Serve is the whole life of the sampler process: it reads a Config from in, writes one JSON line per sample to out, and
-// ends when in is closed or ctx ends.
+// ends when in is closed or ctx ends. When the driver hangs it leaves the reading behind, which ends with the process.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -59,18 +94,63 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		io.Copy(io.Discard, reader)
 		cancel()
 	}()
-	w := bufio.NewWriterSize(out, 64<<10)
-	encoder := json.NewEncoder(w)
-	source, err := cfg.open()
-	if err != nil {
-		encoder.Encode(message{Note: err.Error()})
-		source = nil
-	} else {
-		defer source.Close()
+	o := newOutput(out)
+	emit := func(s lab.Sample) { o.say(message{Sample: &s}) }
+	l := newLoop(cfg, emit, o.flush)
+	l.opened = openAside(cfg, o.say)
+	ended := make(chan error, 1)
+	go func() {
+		var scraping sync.WaitGroup
+		scraping.Go(func() { scrape(ctx, cfg, emit) })
+		err := l.run(ctx)
+		cancel()
+		scraping.Wait()
+		ended <- errors.Join(err, o.flush())
+		if l.source != nil {
+			l.source.Close()
+		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
 	}
-	loop := newLoop(ctx, cfg, source, func(s lab.Sample) { encoder.Encode(message{Sample: &s}) })
-	loop.flush = w.Flush
-	return loop.run(ctx)
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(lastLimit):
+		return errors.New("take last readings: the driver hangs")
+	}
+}
+
+// openAside opens the GPUs while the host is sampled already, because a driver can take long, or for ever.
+func openAside(cfg Config, say func(message)) <-chan Source {
+	opened := make(chan Source, 1)
+	go func() {
+		slow := time.AfterFunc(openLimit, func() {
+			say(message{Lost: fmt.Sprintf("no GPU is sampled: the driver has not started after %s", openLimit)})
+		})
+		defer slow.Stop()
+		source, err := cfg.open()
+		if err != nil {
+			say(message{Note: err.Error()})
+			return
+		}
+		opened <- source
+	}()
+	return opened
+}
+
+// scrape reads the engine's metrics in a loop of its own: a server that answers late must not delay the GPUs.
+func scrape(ctx context.Context, cfg Config, emit func(lab.Sample)) {
+	if cfg.EngineURL == "" {
+		return
+	}
+	l := &loop{clock: cfg.Epoch.Clock(), emit: emit}
+	engine := newEngine(cfg.EngineURL)
+	last := context.WithoutCancel(ctx) // the last reading is taken when ctx has ended; it has a time limit of its own
+	l.add(time.Second, func() { l.emit(engine.read(last, l.clock.Now)) })
+	l.run(ctx)
 }
 
 // task is one group of readings with its deadlines.
@@ -85,99 +165,99 @@ type task struct {
 type loop struct {
 	clock   lab.Clock
 	emit    func(lab.Sample)
-	flush   func() error
+	fast    time.Duration // period of the fast group
+	opened  <-chan Source // gives the GPUs when they are ready; nil: none
+	source  Source        // the GPUs that are sampled
+	start   time.Time
 	tasks   []*task
+	fault   error // of the output: nobody listens any more
 	skipped int
-	late    time.Duration // of the reading under way
 	worst   time.Duration // lateness since the last report
 }
 
 // flushEvery bounds how old a sample is when lab sees it.
 const flushEvery = 200 * time.Millisecond
 
-func newLoop(ctx context.Context, cfg Config, source Source, emit func(lab.Sample)) *loop {
-	l := &loop{clock: cfg.Epoch.Clock(), emit: emit, flush: func() error { return nil }}
-	fast := time.Duration(cfg.Telemetry.Period)
-	if fast <= 0 {
-		fast = 50 * time.Millisecond
+func newLoop(cfg Config, emit func(lab.Sample), flush func() error) *loop {
+	l := &loop{clock: cfg.Epoch.Clock(), emit: emit, fast: time.Duration(cfg.Telemetry.Period)}
+	if l.fast <= 0 {
+		l.fast = 50 * time.Millisecond
 	}
-	if source != nil {
-		for group, period := range groupPeriods(fast) {
-			l.add(period, func() {
-				for _, s := range source.Read(group, l.clock.Now) {
-					l.emit(s)
-				}
-			})
-		}
-	}
-	host := &hostReader{}
+	host, processes := &hostReader{}, newTree(cfg.ServerPID)
 	l.add(time.Second, func() { l.emit(host.read(l.clock.Now)) })
-	processes := newTree(cfg.ServerPID)
 	l.add(time.Second, func() {
 		if s, ok := processes.read(l.clock.Now); ok {
 			l.emit(s)
 		}
 	})
-	if cfg.EngineURL != "" {
-		engine := newEngine(cfg.EngineURL)
-		last := context.WithoutCancel(ctx) // the last reading is taken when ctx has ended; it has a time limit of its own
-		l.add(time.Second, func() { l.emit(engine.read(last, l.clock.Now)) })
-	}
 	l.add(time.Second, func() { l.emit(l.self()) })
 	l.add(10*time.Second, func() { l.emit(l.anchor()) })
-	l.add(flushEvery, func() {})
+	l.add(flushEvery, func() { l.fault = flush() })
 	return l
 }
 
-func (l *loop) add(period time.Duration, read func()) {
-	l.tasks = append(l.tasks, &task{period: period, read: read, served: -1})
+// adopt starts to read the GPUs.
+func (l *loop) adopt(source Source) {
+	l.source, l.opened = source, nil
+	for group, period := range groupPeriods(l.fast) {
+		l.add(period, func() {
+			for _, s := range source.Read(group, l.clock.Now) {
+				l.emit(s)
+			}
+		})
+	}
 }
 
-// run serves until ctx ends; the last readings are taken then, so that counters reach to the end.
+// add takes a task in; one that comes while the loop runs is due at the next of its deadlines.
+func (l *loop) add(period time.Duration, read func()) {
+	t := &task{period: period, read: read, served: -1}
+	if !l.start.IsZero() {
+		t.served = int(time.Since(l.start) / period)
+	}
+	l.tasks = append(l.tasks, t)
+}
+
+// run serves until ctx ends or nobody listens; the last readings are taken then, so that counters reach to the end.
 func (l *loop) run(ctx context.Context) error {
-	start := time.Now()
-	for {
+	l.start = time.Now()
+	for l.fault == nil {
 		next := l.tasks[0]
 		for _, t := range l.tasks[1:] {
-			if t.due(start).Before(next.due(start)) {
+			if t.due(l.start).Before(next.due(l.start)) {
 				next = t
 			}
 		}
-		if !sleepUntil(ctx, next.due(start)) {
+		timer := time.NewTimer(time.Until(next.due(l.start)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
 			for _, t := range l.tasks {
 				t.read()
 			}
-			return l.flush()
+			return l.fault
+		case source := <-l.opened:
+			timer.Stop()
+			l.adopt(source)
+		case <-timer.C:
+			l.serve(next)
 		}
-		l.late = time.Since(next.due(start))
-		l.worst = max(l.worst, l.late)
-		next.read()
-		next.served++
-		if passed := int(time.Since(start) / next.period); passed > next.served {
-			l.skipped += passed - next.served
-			next.served = passed
-		}
-		if next.period == flushEvery {
-			if err := l.flush(); err != nil {
-				return fmt.Errorf("write samples: %w", err)
-			}
-		}
+	}
+	return fmt.Errorf("write samples: %w", l.fault)
+}
+
+// serve does a task that is due, and notes how late it was and which of its deadlines have passed meanwhile.
+func (l *loop) serve(t *task) {
+	l.worst = max(l.worst, time.Since(t.due(l.start)))
+	t.read()
+	t.served++
+	if passed := int(time.Since(l.start) / t.period); passed > t.served {
+		l.skipped += passed - t.served
+		t.served = passed
 	}
 }
 
 func (t *task) due(start time.Time) time.Time {
 	return start.Add(time.Duration(t.served+1) * t.period)
-}
-
-func sleepUntil(ctx context.Context, when time.Time) bool {
-	timer := time.NewTimer(time.Until(when))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return ctx.Err() == nil
-	}
 }
 
 // self is the sampler's account of itself.
@@ -201,64 +281,4 @@ func (l *loop) anchor() lab.Sample {
 	return lab.Sample{At: (before + after) / 2, Took: after - before, Device: "clock", Values: map[string]float64{
 		lab.ClockWall: float64(wall) / 1e9,
 	}}
-}
-
-// GPUProcess is a process that uses a GPU.
-type GPUProcess struct {
-	PID    int    `json:"pid"`
-	UUID   string `json:"uuid"`
-	Memory uint64 `json:"memory"` // bytes; 0: the driver does not say
-}
-
-// Found is what a probe says of the GPUs.
-type Found struct {
-	Devices    []lab.Device      `json:"devices,omitempty"`
-	Driver     string            `json:"driver,omitempty"`
-	Library    string            `json:"library,omitempty"`     // the driver library that was loaded
-	Note       string            `json:"note,omitempty"`        // why there is none
-	MemoryUsed map[string]uint64 `json:"memory_used,omitempty"` // bytes by UUID
-	Processes  []GPUProcess      `json:"processes,omitempty"`
-}
-
-// ServeProbe is the life of a probe process: Config in, Found out.
-func ServeProbe(in io.Reader, out io.Writer) error {
-	var cfg Config
-	if err := json.NewDecoder(in).Decode(&cfg); err != nil {
-		return fmt.Errorf("read probe config: %w", err)
-	}
-	return json.NewEncoder(out).Encode(probe(cfg))
-}
-
-func probe(cfg Config) Found {
-	var found Found
-	source, err := cfg.open()
-	if err != nil {
-		found.Note = err.Error()
-		return found
-	}
-	defer source.Close()
-	if found.Devices, err = source.Devices(); err != nil {
-		found.Note = err.Error()
-		return found
-	}
-	if n, ok := source.(interface{ describe(*Found) }); ok {
-		n.describe(&found)
-	}
-	found.MemoryUsed = map[string]uint64{}
-	for _, s := range source.Read(Mid, func() time.Duration { return 0 }) {
-		for _, d := range found.Devices {
-			if used, ok := s.Values[lab.GPUMemUsed]; ok && s.Device == deviceName(d.Index) {
-				found.MemoryUsed[d.UUID] = uint64(used)
-			}
-		}
-	}
-	return found
-}
-
-// libraryFromEnv is where a driver library may be named, for tests and odd installations.
-func libraryFromEnv(lib string) string {
-	if lib != "" {
-		return lib
-	}
-	return os.Getenv("LAB_NVML_LIB")
 }

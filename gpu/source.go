@@ -42,20 +42,30 @@ func groupPeriods(fast time.Duration) map[Group]time.Duration {
 // deviceName is what samples of a GPU are called.
 func deviceName(index int) string { return "gpu" + strconv.Itoa(index) }
 
-// wanted says whether a GPU is among those that a run may use (by index or UUID); an empty list means all.
+// wanted says whether a GPU is among those that a run may use: by index, UUID or the beginning of a UUID. Nil means all.
 func wanted(d lab.Device, list []string) bool {
-	return len(list) == 0 || slices.Contains(list, strconv.Itoa(d.Index)) || slices.Contains(list, d.UUID)
+	if list == nil {
+		return true
+	}
+	return slices.ContainsFunc(list, func(name string) bool {
+		return name == strconv.Itoa(d.Index) || strings.HasPrefix(name, "GPU-") && strings.HasPrefix(d.UUID, name)
+	})
 }
 
-// visible is the list that CUDA_VISIBLE_DEVICES holds, where the run itself names none.
-func visible(list []string, getenv func(string) string) []string {
+// visible is the list that CUDA_VISIBLE_DEVICES holds, where the run itself names none. Set and empty, it hides all.
+func visible(list []string, lookup func(string) (string, bool)) []string {
 	if len(list) > 0 {
 		return list
 	}
-	if text := getenv("CUDA_VISIBLE_DEVICES"); text != "" {
-		return strings.Split(text, ",")
+	text, set := lookup("CUDA_VISIBLE_DEVICES")
+	if !set {
+		return nil
 	}
-	return nil
+	list = strings.Split(text, ",")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
 }
 
 // simulated reads the GPU of `lab sim` over HTTP.
@@ -64,9 +74,12 @@ type simulated struct {
 	http http.Client
 }
 
+// simTimeout is short: a simulator that stands still must cost readings, not silence of the whole sampler.
+const simTimeout = 400 * time.Millisecond
+
 // OpenSimulated reads the GPU of a simulated server at url.
 func OpenSimulated(url string) (Source, error) {
-	s := &simulated{url: url + "/sim/gpu", http: http.Client{Timeout: time.Second}}
+	s := &simulated{url: url + "/sim/gpu", http: http.Client{Timeout: simTimeout}}
 	_, err := s.Devices()
 	return s, err
 }
@@ -128,7 +141,7 @@ func (s *simulated) Devices() ([]lab.Device, error) {
 	return devices, nil
 }
 
-// groupValues are the values that each group reads.
+// groupValues are the values that each group reads from the simulator.
 func groupValues(g Group) []string {
 	switch g {
 	case Fast:
@@ -138,10 +151,13 @@ func groupValues(g Group) []string {
 	case Mid:
 		return []string{lab.GPUMemUsed, lab.GPUSMClock, lab.GPUMemClock, lab.GPUTemp, lab.GPUThrottle}
 	}
-	return []string{lab.GPUProcesses, lab.GPUForeign}
+	return nil
 }
 
 func (s *simulated) Read(group Group, at func() time.Duration) []lab.Sample {
+	if group == Slow {
+		return nil // it has no processes
+	}
 	before := at()
 	found, err := s.fetch()
 	after := at()

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,7 +28,7 @@ const (
 // does not go (a driver can hold a process).
 func Watch(ctx context.Context, self []string, cfg Config, sample func(lab.Sample), event func(lab.EventKind, string)) error {
 	for try := 0; ; try++ {
-		err := watchOne(ctx, self, cfg, sample)
+		err := watchOne(ctx, self, cfg, sample, event)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -47,16 +47,17 @@ func Watch(ctx context.Context, self []string, cfg Config, sample func(lab.Sampl
 	}
 }
 
-// child is the sampler process with its pipes.
+// child is the sampler process with its pipes and what it says.
 type child struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
-	stdout io.ReadCloser
 	stderr bytes.Buffer
+	lines  chan message // closed when it has said all
 }
 
 func startChild(self []string, cfg Config) (*child, error) {
-	c := &child{cmd: exec.Command(self[0], append(self[1:], "sampler")...)}
+	argv := slices.Concat(self, []string{"sampler"})
+	c := &child{cmd: exec.Command(argv[0], argv[1:]...), lines: make(chan message, 1024)}
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C in the terminal is lab's to handle
 	c.cmd.Stderr = &c.stderr
 	c.cmd.WaitDelay = time.Second
@@ -64,70 +65,88 @@ func startChild(self []string, cfg Config) (*child, error) {
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	if c.stdout, err = c.cmd.StdoutPipe(); err != nil {
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
 		return nil, err
 	}
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	return c, json.NewEncoder(c.stdin).Encode(cfg)
-}
-
-func watchOne(ctx context.Context, self []string, cfg Config, sample func(lab.Sample)) error {
-	c, err := startChild(self, cfg)
-	if err != nil {
-		return fmt.Errorf("start sampler: %w", err)
-	}
-	lines := make(chan message, 1024)
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
-		defer close(lines)
-		decoder := json.NewDecoder(bufio.NewReaderSize(c.stdout, 64<<10))
+		defer close(c.lines)
+		decoder := json.NewDecoder(bufio.NewReaderSize(stdout, 64<<10))
 		for {
 			var m message
 			if decoder.Decode(&m) != nil {
 				return
 			}
-			lines <- m
+			c.lines <- m
 		}
 	}()
-	err = relay(ctx, lines, sample)
-	c.stdin.Close() // the sampler takes its last readings and ends
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for m := range lines {
-			if m.Sample != nil && err == nil {
-				sample(*m.Sample)
-			}
-		}
-		<-read
-		if waited := c.cmd.Wait(); waited != nil && err == nil && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %s", waited, bytes.TrimSpace(c.stderr.Bytes()))
-		}
-	}()
-	if err == nil && waitFor(ended, silence) {
-		return err
-	}
-	c.cmd.Process.Kill()
-	if !waitFor(ended, silence) { // held by the driver: nothing more can be done, and nobody waits for it
-		return errors.New("the sampler hangs in the driver and cannot be killed")
-	}
-	return err
+	json.NewEncoder(c.stdin).Encode(cfg) // a child that has gone already tells why when it is waited for
+	return c, nil
 }
 
-func waitFor(done <-chan struct{}, limit time.Duration) bool {
+// wait takes the rest of what the child says and gives its end.
+func (c *child) wait() <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		for range c.lines {
+		}
+		ended <- c.cmd.Wait()
+	}()
+	return ended
+}
+
+// watchOne runs one sampler until ctx ends (nil) or the sampler is lost (why).
+func watchOne(ctx context.Context, self []string, cfg Config, sample func(lab.Sample), event func(lab.EventKind, string)) error {
+	c, err := startChild(self, cfg)
+	if err != nil {
+		return fmt.Errorf("start sampler: %w", err)
+	}
+	err = c.relay(ctx, sample, event)
+	c.stdin.Close() // the sampler takes its last readings and ends
+	if err != nil || !c.drain(sample) {
+		c.cmd.Process.Kill()
+	}
+	ended := c.wait()
 	select {
-	case <-done:
-		return true
-	case <-time.After(limit):
-		return false
+	case waited := <-ended:
+		if err == nil && waited != nil {
+			err = fmt.Errorf("%w: %s", waited, bytes.TrimSpace(c.stderr.Bytes()))
+		}
+		return err
+	case <-time.After(silence):
+	}
+	c.cmd.Process.Kill()
+	select {
+	case <-ended:
+		return err
+	case <-time.After(silence): // held by the driver: nothing more can be done, and nobody waits for it
+		return errors.New("the sampler hangs in the driver and cannot be killed")
+	}
+}
+
+// drain hands on what a sampler says after its end was asked for, and says whether it ended in time.
+func (c *child) drain(sample func(lab.Sample)) bool {
+	limit := time.After(silence)
+	for {
+		select {
+		case m, ok := <-c.lines:
+			if !ok {
+				return true
+			}
+			if m.Sample != nil {
+				sample(*m.Sample)
+			}
+		case <-limit:
+			return false
+		}
 	}
 }
 
 // relay hands samples on until ctx ends, the sampler ends, or it falls silent.
-func relay(ctx context.Context, lines <-chan message, sample func(lab.Sample)) error {
+func (c *child) relay(ctx context.Context, sample func(lab.Sample), event func(lab.EventKind, string)) error {
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
 	for {
@@ -136,41 +155,17 @@ func relay(ctx context.Context, lines <-chan message, sample func(lab.Sample)) e
 			return nil
 		case <-quiet.C:
 			return fmt.Errorf("no sample for %s: the driver hangs", silence)
-		case m, ok := <-lines:
+		case m, ok := <-c.lines:
 			if !ok {
 				return nil
 			}
 			quiet.Reset(silence)
+			if m.Lost != "" {
+				event(lab.SamplerLost, m.Lost)
+			}
 			if m.Sample != nil {
 				sample(*m.Sample)
 			}
 		}
 	}
-}
-
-// probeLimit is how long a driver may take to say which GPUs there are.
-const probeLimit = 20 * time.Second
-
-// Probe asks for the GPUs in a child process, because a broken driver can end the process that asks. No GPU is no
-// error: Found.Note then says why.
-func Probe(ctx context.Context, self []string, t lab.Telemetry, simURL string) (Found, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, self[0], append(self[1:], "sampler", "--probe")...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second
-	cfg, err := json.Marshal(Config{Telemetry: t, SimURL: simURL, NVMLLib: os.Getenv("LAB_NVML_LIB")})
-	if err != nil {
-		return Found{}, fmt.Errorf("probe GPUs: %w", err)
-	}
-	var out, errOut bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(cfg), &out, &errOut
-	if err := cmd.Run(); err != nil {
-		return Found{}, fmt.Errorf("probe GPUs: %w: %s", err, bytes.TrimSpace(errOut.Bytes()))
-	}
-	var found Found
-	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
-		return Found{}, fmt.Errorf("probe GPUs: %w", err)
-	}
-	return found, nil
 }

@@ -28,8 +28,9 @@ typedef struct { double from, to; char function[64]; int code, hang; } failure;
 static row rows[4096];
 static proc procs[64];
 static failure failures[64];
-static int nrows, nprocs, nfailures, references;
-static double util_period = 167, power_period = 100, energy_period = 100, limit_mw = 700000, total = 85520809984.0;
+static unsigned lacks[64]; /* field ids that answer NOT_SUPPORTED */
+static int nrows, nprocs, nfailures, nlacks, references;
+static double util_period = 167, power_period = 100, energy_period = 100, reserved = 560000000, limit_mw = 700000, total = 85520809984.0;
 static char name[96] = "NVIDIA Fake H100 80GB HBM3", uuid[96] = "GPU-fa4e0000-0000-0000-0000-000000000000", driver[96] = "570.00.00";
 static struct timespec start;
 static int device;
@@ -43,12 +44,17 @@ static double now_ms(void) {
 static void setting(const char *key, const char *value) {
   struct { const char *key; double *number; } numbers[] = {
       {"util_period_ms", &util_period}, {"power_period_ms", &power_period}, {"energy_period_ms", &energy_period},
-      {"power_limit_mw", &limit_mw}, {"mem_total", &total}};
+      {"power_limit_mw", &limit_mw}, {"mem_total", &total}, {"mem_reserved", &reserved}};
   for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
     if (!strcmp(key, numbers[i].key)) *numbers[i].number = atof(value);
   if (!strcmp(key, "name")) snprintf(name, sizeof name, "%s", value);
   if (!strcmp(key, "uuid")) snprintf(uuid, sizeof uuid, "%s", value);
   if (!strcmp(key, "driver")) snprintf(driver, sizeof driver, "%s", value);
+}
+
+static int by_time(const void *a, const void *b) {
+  double x = ((const row *)a)->ms, y = ((const row *)b)->ms;
+  return (x > y) - (x < y);
 }
 
 static int load(const char *path) {
@@ -59,15 +65,18 @@ static int load(const char *path) {
     row r = {0};
     proc p = {0};
     failure x = {0};
+    unsigned field;
     if (*line == '#' || *line == '\n') continue;
     if (sscanf(line, "set %63s %95[^\n]", key, value) == 2) setting(key, value);
     else if (sscanf(line, "proc %lf %lf %u %lf", &p.from, &p.to, &p.pid, &p.bytes) == 4) { if (nprocs < 64) procs[nprocs++] = p; }
     else if (sscanf(line, "fail %lf %lf %63s %d", &x.from, &x.to, x.function, &x.code) == 4) { if (nfailures < 64) failures[nfailures++] = x; }
     else if (sscanf(line, "hang %lf %lf %63s", &x.from, &x.to, x.function) == 3) { x.hang = 1; if (nfailures < 64) failures[nfailures++] = x; }
+    else if (sscanf(line, "field %u %63s", &field, key) == 2) { if (!strcmp(key, "none") && nlacks < 64) lacks[nlacks++] = field; }
     else if (sscanf(line, "%lf %lf %lf %lf %lf %lf %lf %lf %llx", &r.ms, &r.gpu, &r.mem, &r.mw, &r.used, &r.temp, &r.sm, &r.memclk, &r.reasons) >= 4) { if (nrows < 4096) rows[nrows++] = r; }
     else { fprintf(stderr, "fakenvml: cannot read: %s", line); fclose(f); return UNKNOWN; }
   }
   fclose(f);
+  qsort(rows, nrows, sizeof *rows, by_time);
   return nrows ? SUCCESS : UNKNOWN;
 }
 
@@ -89,27 +98,36 @@ static double joules(double ms) {
   return sum;
 }
 
-/* Every device call passes here: it may be told to fail or to hang. */
-static int gate(const char *function, void *handle) {
+/* What a function is told to do wrong at this moment: fail, or hang. */
+static int trouble(const char *function) {
   double ms = now_ms();
-  if (!references) return UNINITIALIZED;
-  if (handle != &device) return INVALID_ARGUMENT;
   for (int i = 0; i < nfailures; i++) {
     failure *x = &failures[i];
-    if (ms < x->from || ms >= x->to || (strcmp(x->function, "*") && strcmp(x->function, function))) continue;
+    if (ms < x->from || ms >= x->to || (strcmp(x->function, function) && (strcmp(x->function, "*") || !strcmp(function, "nvmlInit_v2")))) continue;
     if (!x->hang) return x->code;
     while (now_ms() < x->to) usleep(10000);
   }
   return SUCCESS;
 }
+
+/* Every device call passes here. */
+static int gate(const char *function, void *handle) {
+  if (!references) return UNINITIALIZED;
+  if (handle != &device) return INVALID_ARGUMENT;
+  return trouble(function);
+}
 #define GATE(handle) do { int g = gate(__func__, handle); if (g) return g; } while (0)
 
+#ifndef WITHOUT_INIT
 int nvmlInit_v2(void) {
-  const char *trace = getenv("FAKENVML_TRACE");
+  const char *trace = getenv("FAKENVML_TRACE"), *code = getenv("FAKENVML_INIT_RET");
+  if (code && atoi(code)) return atoi(code);
   if (references++) return SUCCESS;
   clock_gettime(CLOCK_MONOTONIC, &start);
-  return trace ? load(trace) : UNKNOWN;
+  int result = trace ? load(trace) : UNKNOWN;
+  return result ? result : trouble(__func__);
 }
+#endif
 int nvmlShutdown(void) { return references ? (references--, SUCCESS) : UNINITIALIZED; }
 const char *nvmlErrorString(int code) {
   static char text[32];
@@ -122,6 +140,7 @@ static int copy(char *out, unsigned n, const char *text) {
   return SUCCESS;
 }
 int nvmlSystemGetDriverVersion(char *out, unsigned n) { return copy(out, n, driver); }
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 12080; return SUCCESS; }
 int nvmlDeviceGetCount_v2(unsigned *n) { *n = 1; return SUCCESS; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **handle) { *handle = &device; return i ? INVALID_ARGUMENT : SUCCESS; }
 int nvmlDeviceGetName(void *h, char *out, unsigned n) { GATE(h); return copy(out, n, name); }
@@ -138,7 +157,7 @@ int nvmlDeviceGetMemoryInfo_v2(void *h, memory_v2 *m) {
   GATE(h);
   if (m->version != 0x02000028) return 25;
   m->total = total;
-  m->reserved = 560000000;
+  m->reserved = reserved;
   m->used = at(now_ms())->used;
   m->free = m->total - m->reserved - m->used;
   return SUCCESS;
@@ -150,6 +169,8 @@ int nvmlDeviceGetFieldValues(void *h, int n, field_value *v) {
   double ms = now_ms();
   for (int i = 0; i < n; i++) {
     v[i].ret = SUCCESS;
+    for (int k = 0; k < nlacks; k++) if (lacks[k] == v[i].field) v[i].ret = NOT_SUPPORTED;
+    if (v[i].ret) continue;
     switch (v[i].field) {
       case 186: v[i].type = 1; v[i].value.u = at(grid(ms, power_period))->mw; break;
       case 83: v[i].type = 3; v[i].value.u64 = 1000000000 + joules(grid(ms, energy_period)) * 1e3; break;
@@ -158,6 +179,7 @@ int nvmlDeviceGetFieldValues(void *h, int n, field_value *v) {
   }
   return SUCCESS;
 }
+int nvmlDeviceGetTotalEnergyConsumption(void *h, unsigned long long *mj) { GATE(h); *mj = 1000000000 + joules(grid(now_ms(), energy_period)) * 1e3; return SUCCESS; }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *h, unsigned *n, process_info *out) {
   GATE(h);
   double ms = now_ms();
