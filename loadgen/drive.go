@@ -44,7 +44,7 @@ func Warm(ctx context.Context, o Options) error {
 	}
 	l.Rate, l.Requests, l.Duration = 0, l.Warmup, 0
 	o.Phase = lab.Phase{Name: lab.Warmup, Load: l}
-	o.Pool = warmup
+	o.Pool += warmup
 	_, err := Run(ctx, o)
 	return err
 }

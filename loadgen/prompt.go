@@ -26,8 +26,8 @@ type Prompt struct {
 
 // Pools of prompts: the same load and pool give the same prompts, other pools give others.
 const (
-	measured uint64 = iota
-	warmup
+	measured uint64 = 0
+	warmup   uint64 = 1 // on top of the pool of the measured requests
 )
 
 // prompts gives the prompts of a load one by one; the same index always gives the same.

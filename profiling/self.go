@@ -23,6 +23,13 @@ type Self struct {
 // StartSelf begins a CPU profile of this process that Stop writes to name.
 func StartSelf(name string) (*Self, error) {
 	s := &Self{name: name}
+	f, err := os.Create(name) // a path that cannot be written is told before anything is measured
+	if err != nil {
+		return nil, fmt.Errorf("profile lab: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("profile lab: %w", err)
+	}
 	if err := pprof.StartCPUProfile(&s.buf); err != nil {
 		return nil, fmt.Errorf("profile lab: %w", err)
 	}

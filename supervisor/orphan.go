@@ -22,6 +22,7 @@ type record struct {
 	Members []process `json:"members,omitempty"` // seen in its group: they prove whose group it is after the root is gone
 	Port    int       `json:"port"`
 	Temp    string    `json:"temp"`
+	Dir     string    `json:"dir"` // with the log files
 	Since   time.Time `json:"since"`
 }
 
@@ -35,7 +36,7 @@ func (s *Server) note() error {
 	if err != nil {
 		return fmt.Errorf("note server: %w", err)
 	}
-	r := record{RunID: s.o.RunID, Boot: bootID(), Lab: self, Root: s.root, Port: s.launch.Port, Temp: s.temp, Since: time.Now().UTC()}
+	r := record{RunID: s.o.RunID, Boot: bootID(), Lab: self, Root: s.root, Port: s.launch.Port, Temp: s.temp, Dir: s.o.Dir, Since: time.Now().UTC()}
 	s.mu.Lock()
 	for _, p := range s.members {
 		r.Members = append(r.Members, p)
@@ -153,8 +154,11 @@ func (o Orphan) Clean(ctx context.Context) error {
 		return fmt.Errorf("clean up after run %s: %v does not die", o.RunID, o.living())
 	}
 	removeSeen(used)
-	if ownTemp(o.record.Temp) {
-		if err := os.RemoveAll(o.record.Temp); err != nil {
+	for _, dir := range []string{o.record.Temp, o.record.Dir} {
+		if !ownTemp(dir) {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("clean up after run %s: %w", o.RunID, err)
 		}
 	}

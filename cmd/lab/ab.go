@@ -50,6 +50,9 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 		return err
 	}
 	readyA, errA := b.load(cmd, nameA)
+	if cmd.Context().Err() != nil {
+		return errA
+	}
 	readyB, errB := b.load(cmd, nameB)
 	if err := errors.Join(errA, errB); err != nil { // the faults of both files at once
 		return err
@@ -96,12 +99,18 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 	if errors.As(err, &failed) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", failed)
 		tellFailure(cmd, failed.Run)
+		tellKept(cmd, plan)
 		return &toldError{exitServer}
 	}
-	if err != nil && cmd.Context().Err() != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept: lab compare %s\n", plan.ID)
+	if err == nil {
+		return nil // all runs were made, even where the user meant to stop the last
 	}
+	tellKept(cmd, plan)
 	return interrupted(cmd.Context(), err)
+}
+
+func tellKept(cmd *cobra.Command, plan lab.Plan) {
+	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept: lab compare %s\n", plan.ID)
 }
 
 // printVerdict judges a plan from the store alone, as `lab compare` does.

@@ -32,6 +32,9 @@ single runs show no noise between runs, so they get no verdict.`,
 			if len(args) == 1 {
 				return comparePlan(cmd, args[0], o)
 			}
+			if o.gate {
+				return &usageError{errors.New("lab compare: --gate needs an A/B: two single results get no verdict")}
+			}
 			return comparePair(cmd, args[0], args[1], o)
 		},
 	}
@@ -73,7 +76,10 @@ func comparePair(cmd *cobra.Command, refA, refB string, o compareOptions) error 
 func summaryOf(cmd *cobra.Command, ref string) (compare.Named, error) {
 	if _, err := os.Stat(ref); err == nil {
 		result, err := kit.Read(ref)
-		return compare.Named{Name: result.Name, Summary: result.Summary}, err
+		if err != nil {
+			return compare.Named{}, &fileError{err}
+		}
+		return compare.Named{Name: result.Name, Summary: result.Summary}, nil
 	}
 	db, err := openStore(cmd)
 	if err != nil {
@@ -87,6 +93,6 @@ func summaryOf(cmd *cobra.Command, ref string) (compare.Named, error) {
 	if err != nil {
 		return compare.Named{}, err
 	}
-	sealed, err := db.Sealed(id)
+	sealed, err := readRun(db, id)
 	return compare.Named{Name: fmt.Sprintf("%s (%s)", sealed.Run.Experiment.Name, sealed.Run.Epoch.Wall.Local().Format(time.DateTime)), Summary: sealed.Summary}, err
 }

@@ -16,10 +16,12 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "An A/B of two simulated servers: no GPU, no Python, under a minute",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return demo(cmd, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return profiled(cmd, o.pprof, func() error { return demo(cmd, o) })
+		},
 	}
 	o.ask.Plan = "quick"
-	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
+	o.addFlags(cmd)
 	return cmd
 }
 

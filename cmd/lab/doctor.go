@@ -26,12 +26,13 @@ func newDoctor() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.server.Venv, "venv", "", "look for vllm in this virtual environment")
 	cmd.Flags().StringVar(&o.server.Executable, "executable", "", "look for vllm at this path")
+	cmd.Flags().StringVar(&o.server.Python, "python", "", "look for vllm with this interpreter")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
 	return cmd
 }
 
 func doctor(cmd *cobra.Command, o doctorOptions) error {
-	db, err := openStore(cmd)
+	dir, err := dataDir(cmd)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func doctor(cmd *cobra.Command, o doctorOptions) error {
 	if err != nil {
 		return fmt.Errorf("find own binary: %w", err)
 	}
-	checks := box.Doctor(cmd.Context(), box.Place{Self: self, Path: os.Getenv("PATH"), CacheDir: cache, DataDir: db.Dir(), Server: o.server})
+	checks := box.Doctor(cmd.Context(), box.Place{Self: self, Path: os.Getenv("PATH"), CacheDir: cache, DataDir: dir, Server: o.server})
 	if err := printChecks(cmd, checks, o.json); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"syscall"
 
 	"lab/internal/lab"
 	"lab/internal/runner"
@@ -31,6 +30,12 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() + "\nSee: lab --help" }
 func (e *usageError) Unwrap() error { return e.err }
 
+// fileError is a result file that cannot be read as one.
+type fileError struct{ err error }
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
 // toldError carries an exit code for something that was already said on stdout or stderr.
 type toldError struct{ code int }
 
@@ -51,6 +56,7 @@ func exitCode(err error) int {
 		missing  *supervisor.NotFoundError
 		port     *supervisor.PortError
 		stopped  *interrupt
+		file     *fileError
 	)
 	switch {
 	case err == nil:
@@ -58,13 +64,10 @@ func exitCode(err error) int {
 	case errors.As(err, &told):
 		return told.code
 	case errors.As(err, &stopped):
-		if stopped.signal == syscall.SIGTERM {
-			return 143
-		}
-		return 130
+		return 128 + int(stopped.signal)
 	case errors.As(err, &usage), errors.As(err, &ask), errors.As(err, &unknown):
 		return exitUsage
-	case errors.As(err, &config), errors.As(err, &faults):
+	case errors.As(err, &config), errors.As(err, &faults), errors.As(err, &file):
 		return exitConfig
 	case errors.As(err, &obstacle), errors.As(err, &missing), errors.As(err, &port):
 		return exitPreflight

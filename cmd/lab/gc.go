@@ -26,16 +26,11 @@ func gc(cmd *cobra.Command, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	orphans, err := supervisor.Orphans(stateDir(dir))
-	if err != nil {
-		return err
-	}
+	orphans, failed := supervisor.Orphans(stateDir(dir)) // an unreadable note does not keep the others from being cleaned
 	out := cmd.OutOrStdout()
-	if len(orphans) == 0 {
+	if len(orphans) == 0 && failed == nil {
 		fmt.Fprintln(out, "nothing was left behind")
-		return nil
 	}
-	var failed error
 	for _, o := range orphans {
 		if dryRun {
 			fmt.Fprintf(out, "would end %s\n", o)

@@ -38,17 +38,24 @@ type interrupt struct{ signal syscall.Signal }
 func (i *interrupt) Error() string { return "interrupted by " + signalName(i.signal) }
 
 func signalName(s syscall.Signal) string {
-	if s == syscall.SIGINT {
+	switch s {
+	case syscall.SIGINT:
 		return "Ctrl-C"
+	case syscall.SIGHUP:
+		return "the end of the terminal"
 	}
 	return "SIGTERM"
 }
 
-// watchSignals turns the first SIGINT or SIGTERM into an orderly end and the second into an immediate one. The
+// watchSignals turns the first SIGINT, SIGTERM or SIGHUP into an orderly end and the second into an immediate one. The
 // returned function stops watching.
 func watchSignals(cancel context.CancelCauseFunc, errOut io.Writer) func() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// A reader of our output that ends (`lab run x | tee` and Ctrl-C) is an error of a write, not the end of lab in the
+	// middle of stopping a server. Caught rather than ignored: what is ignored stays ignored in the server.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		var first *interrupt
@@ -68,6 +75,7 @@ func watchSignals(cancel context.CancelCauseFunc, errOut io.Writer) func() {
 	}()
 	return func() {
 		signal.Stop(signals)
+		signal.Stop(broken)
 		close(done)
 	}
 }

@@ -54,15 +54,23 @@ func openBench(cmd *cobra.Command, o measureOptions) (*bench, error) {
 	line := live.New(cmd.ErrOrStderr(), columns(cmd.ErrOrStderr()))
 	return &bench{line: line, lab: &runner.Lab{
 		DB: db, Self: self, Path: os.Getenv("PATH"), CacheDir: cache, StateDir: stateDir(db.Dir()),
-		LockDir: box.LockFolder(os.Getenv), Getenv: os.Getenv, Command: commandLine(cmd),
-		Version: version(), Wait: o.wait, Status: line.Show,
+		LockDir: box.LockFolder(os.Getenv), Getenv: os.Getenv, Command: commandLine(),
+		Version: version(), Status: line.Show, Waiting: waiting(o, line),
 	}}, nil
+}
+
+// waiting says that a command waits for the box, where it was asked to.
+func waiting(o measureOptions, line *live.Line) func(error) {
+	if !o.wait {
+		return nil
+	}
+	return func(busy error) { line.Print("waiting: " + busy.Error()) }
 }
 
 // stateDir is where running servers are written down, so that `lab gc` finds what a killed lab left.
 func stateDir(dir string) string { return filepath.Join(dir, "servers") }
 
-func commandLine(cmd *cobra.Command) string {
+func commandLine() string {
 	return strings.Join(append([]string{"lab"}, os.Args[1:]...), " ")
 }
 
@@ -78,7 +86,9 @@ func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
 			return runner.Ready{}, file.Locate(lab.Faults{{Path: "primary", Problem: unknownMetric(primary)}})
 		}
 	}
-	b.line.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
+	if s := file.Experiment.Server; s.BaseURL == "" && s.Simulator == nil { // a real vllm takes seconds to say its help
+		b.line.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
+	}
 	ready, err := b.lab.Prepare(cmd.Context(), file.Experiment)
 	b.line.Close()
 	var faults lab.Faults
@@ -106,11 +116,12 @@ func profiled(cmd *cobra.Command, name string, f func() error) error {
 		return err
 	}
 	failed := f()
-	usage, err := self.Stop(commandLine(cmd))
-	if err != nil {
-		return errors.Join(failed, err)
-	}
+	usage, err := self.Stop(commandLine())
 	errOut := cmd.ErrOrStderr()
+	if err != nil {
+		fmt.Fprintf(errOut, "lab: %v\n", err)
+		return failed
+	}
 	fmt.Fprintf(errOut, "lab itself used %.2f s of CPU in %.0f s (profile: %s); most of it in\n", usage.CPU.Seconds(), usage.Wall.Seconds(), usage.File)
 	for _, fn := range usage.Top {
 		fmt.Fprintf(errOut, "  %6.2f s  %s\n", fn.CPU.Seconds(), fn.Name)

@@ -36,7 +36,7 @@ func scriptParams(dir string) testscript.Params {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LAB_DIR", filepath.Join(env.WorkDir, "records"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
-			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "runtime")) // the measuring lock: a box of its own
+			env.Setenv("LAB_LOCK_DIR", filepath.Join(env.WorkDir, "locks")) // a box of its own
 			env.Values[sharedMemoryKey] = sharedMemory()
 			return nil
 		},
@@ -91,7 +91,7 @@ func isFile(name string) bool {
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "NO_COLOR"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/internal/report"
 	"lab/store"
@@ -49,21 +50,29 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	if o.log {
 		return showLog(cmd, db, id)
 	}
-	sealed, err := db.Sealed(id)
+	sealed, err := readRun(db, id)
 	if err != nil {
 		return err
-	}
-	if len(sealed.Summary.Phases) == 0 { // it was never sealed: it still goes on, or lab was killed
-		tables, err := db.Tables(id)
-		if err != nil {
-			return err
-		}
-		sealed.Summary = metric.Summarise(sealed.Run, tables)
 	}
 	if o.json {
 		return report.RunJSON(cmd.OutOrStdout(), sealed)
 	}
 	return report.Run(cmd.OutOrStdout(), sealed, look(cmd))
+}
+
+// readRun reads a run with its numbers. One that was never sealed, because it still goes on or lab was killed, gets
+// those of what it has recorded.
+func readRun(db *store.DB, id string) (lab.Sealed, error) {
+	sealed, err := db.Sealed(id)
+	if err != nil || len(sealed.Summary.Phases) > 0 {
+		return sealed, err
+	}
+	tables, err := db.Tables(id)
+	if err != nil {
+		return sealed, err
+	}
+	sealed.Summary = metric.Summarise(sealed.Run, tables)
+	return sealed, nil
 }
 
 func showLog(cmd *cobra.Command, db *store.DB, id string) error {

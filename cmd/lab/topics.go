@@ -12,12 +12,13 @@ func newExitCodes() *cobra.Command {
   1    internal fault
   2    usage: a bad flag or argument
   3    configuration: a fault in a file, or a flag that the installed vllm does not have
-  4    preflight: no vllm, data set missing, port busy, disk full, or the box is being measured
+  4    preflight: no vllm, data set missing, port busy, disk full, base_url unreachable, or the box
+       is being measured
   5    the server under test did not start, died or hung
   6    the measurement is invalid; it is stored and marked
   7    gate failed: B is worse
   8    gate undecided: inconclusive
   130  interrupted by Ctrl-C after an orderly stop; what was measured is stored and marked
-  143  the same, by SIGTERM`,
+  143  the same, by SIGTERM; 129 by the end of the terminal`,
 	}
 }

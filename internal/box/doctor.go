@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"lab/gpu"
@@ -117,7 +119,7 @@ const (
 )
 
 func checkDisk(dir string) Check {
-	free, err := gpu.DiskFree(dir)
+	free, err := gpu.DiskFree(existing(dir))
 	switch {
 	case err != nil:
 		return Check{"data", Doubt, fmt.Sprintf("free space under %s could not be read: %v", dir, err), ""}
@@ -127,6 +129,16 @@ func checkDisk(dir string) Check {
 		return Check{"data", Doubt, fmt.Sprintf("%s free under %s", size(free), dir), "make room (lab rm removes runs), or set LAB_DIR"}
 	}
 	return Check{"data", Good, fmt.Sprintf("records go to %s, %s free", dir, size(free)), ""}
+}
+
+// existing is the folder, or the nearest one above it that is there: the doctor makes none.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 func size(n uint64) string {

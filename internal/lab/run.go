@@ -6,7 +6,7 @@ import (
 
 // Run is one execution of one experiment on one server process.
 type Run struct {
-	ID         string     `json:"id"`              // sorts by time, see NewRunID
+	ID         string     `json:"id"`              // sorts by time, see NewID
 	Plan       *Plan      `json:"plan,omitempty"`  // the A/B this run belongs to
 	Arm        string     `json:"arm,omitempty"`   // "A" or "B" within a plan
 	Block      int        `json:"block,omitempty"` // pair number within a plan, from 1; 0: a run that is not measured (burn-in)

@@ -118,6 +118,10 @@ func requests(s lab.Status, part func(string, ...any)) {
 	if s.Errors > 0 {
 		part("%d errors", s.Errors)
 	}
+	if seconds := s.Since.Seconds(); seconds >= 1 && s.OK > 0 {
+		part("%.1f req/s", float64(done)/seconds)
+		part("%.0f tok/s", float64(s.Tokens)/seconds)
+	}
 	part("%d in flight", s.InFlight)
 	if s.TTFT > 0 {
 		part("TTFT %s", short(s.TTFT))

@@ -46,9 +46,6 @@ func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Du
 		}
 		at := place{plan: &plan, arm: string(arm), block: block, slot: slot,
 			step: fmt.Sprintf("pair %d of %d", block, plan.Pairs)}
-		if !plan.Fresh {
-			at.pool = uint64(2 + slot) // 0 and 1 are the pools of measured and warm-up prompts
-		}
 		start := time.Now()
 		if err := l.one(ctx, arms[string(arm)], at); err != nil {
 			return err
@@ -59,6 +56,9 @@ func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Du
 }
 
 func (l *Lab) one(ctx context.Context, r Ready, at place) error {
+	if ctx.Err() != nil { // stopped while the run before was being wound up
+		return context.Cause(ctx)
+	}
 	sealed, err := l.run(ctx, r, at)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ type Lab struct {
 	Getenv   func(string) string
 	Command  string           // what the user typed
 	Version  string           // of lab
-	Wait     bool             // wait for a box that is being measured
+	Waiting  func(error)      // told once that the box is being measured; nil: do not wait for it
 	Status   func(lab.Status) // never nil; called a few times a second
 }
 
@@ -132,8 +132,8 @@ func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
 	if err != nil {
 		return fmt.Errorf("read host facts: %w", err)
 	}
-	if e.Server.Simulator == nil && !e.Telemetry.Off {
-		if r.found, err = gpu.Probe(ctx, []string{l.Self}, e.Telemetry, ""); err != nil {
+	if e.Server.Simulator == nil { // also where nothing is to be sampled: the lock is on the GPUs
+		if r.found, err = gpu.Probe(ctx, []string{l.Self}, lab.Telemetry{}, ""); err != nil {
 			r.found.Note = err.Error()
 		}
 		host.GPUs, host.Driver = r.found.Devices, r.found.Driver
@@ -149,20 +149,32 @@ func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
 func (l *Lab) Lock(ctx context.Context, experiments ...Ready) (*box.Lock, error) {
 	var devices []string
 	for _, r := range experiments {
-		for _, d := range r.host.GPUs {
-			if wanted := r.Experiment.Server.GPUs; len(wanted) == 0 || slices.Contains(wanted, strconv.Itoa(d.Index)) || slices.Contains(wanted, d.UUID) {
-				devices = append(devices, d.UUID)
-			}
-		}
-	}
-	if len(devices) == 0 {
-		devices = []string{"host"}
+		devices = append(devices, r.devices()...)
 	}
 	slices.Sort(devices) // the same order in every process, so that two of them cannot hold each other up
-	lock, err := box.Acquire(ctx, l.LockDir, slices.Compact(devices), l.Command, l.Wait)
+	lock, err := box.Acquire(ctx, l.LockDir, slices.Compact(devices), l.Command, l.Waiting)
 	var busy *box.BusyError
 	if errors.As(err, &busy) {
 		return nil, &ObstacleError{err}
 	}
 	return lock, err
+}
+
+// devices are what an experiment measures on: the GPUs that it names, all of them where it names none that is there,
+// the host where there is no GPU.
+func (r Ready) devices() []string {
+	var named, all []string
+	for _, d := range r.host.GPUs {
+		all = append(all, d.UUID)
+		if list := r.Experiment.Server.GPUs; slices.Contains(list, strconv.Itoa(d.Index)) || slices.Contains(list, d.UUID) {
+			named = append(named, d.UUID)
+		}
+	}
+	switch {
+	case len(named) > 0:
+		return named
+	case len(all) > 0:
+		return all
+	}
+	return []string{"host"}
 }

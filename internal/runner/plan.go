@@ -36,8 +36,9 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	if !known {
 		return lab.Plan{}, &AskError{fmt.Sprintf("no plan called %q: quick (3 pairs) or standard (4 pairs)", ask.Plan)}
 	}
+	name := ask.Plan
 	if ask.Pairs != 0 {
-		pairs = ask.Pairs
+		pairs, name = ask.Pairs, fmt.Sprintf("%d pairs", ask.Pairs)
 	}
 	if pairs < 2 {
 		return lab.Plan{}, &AskError{"an A/B needs at least 2 pairs of runs: one pair shows no noise, so nothing can be told from it"}
@@ -59,7 +60,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	}
 	now := time.Now()
 	return lab.Plan{
-		ID: lab.NewID(now), Made: now.UTC().Round(0), Name: ask.Plan, Pairs: pairs, Seed: seed,
+		ID: lab.NewID(now), Made: now.UTC().Round(0), Name: name, Pairs: pairs, Seed: seed,
 		Order: compare.Order(pairs, seed), Phase: phase.Name, Primary: primary,
 		Margin: a.Margin, Alpha: alpha, Fresh: !a.Attached(), A: a, B: b,
 	}, nil
@@ -108,7 +109,7 @@ const (
 
 // Estimate looks at what this box did with the same experiments before.
 func (l *Lab) Estimate(plan lab.Plan) (Estimate, error) {
-	e := Estimate{Starts: len(plan.Order) + 2, CV: assumedCV, CVBasis: "assumed: no earlier A/B of these files on this box"}
+	e := Estimate{Starts: len(plan.Order) + burnIns(plan), CV: assumedCV, CVBasis: "assumed: no earlier A/B of these files on this box"}
 	if !plan.Fresh {
 		e.Starts = 0
 	}
@@ -120,14 +121,24 @@ func (l *Lab) Estimate(plan lab.Plan) (Estimate, error) {
 	if e.Run, known = meanTime(entries, plan.A.Key(), plan.B.Key()); known {
 		e.Basis = "from earlier runs of these files"
 	} else {
-		e.Run, e.Basis = assumeTime(plan.A)
+		timeA, basis := assumeTime(plan.A)
+		timeB, _ := assumeTime(plan.B)
+		e.Run, e.Basis = (timeA+timeB)/2, basis
 	}
-	e.Total = e.Run * time.Duration(len(plan.Order)+2)
+	e.Total = e.Run * time.Duration(len(plan.Order)+burnIns(plan))
 	if cv, ok := l.noise(plan); ok {
 		e.CV, e.CVBasis = cv, "from the last A/B of these files on this box"
 	}
 	e.MDE = compare.MDE(e.CV, plan.Pairs, plan.Alpha)
 	return e, nil
+}
+
+// burnIns are the unmeasured starts before the first pair.
+func burnIns(plan lab.Plan) int {
+	if plan.Fresh {
+		return 2
+	}
+	return 0
 }
 
 func meanTime(entries []store.Entry, keys ...string) (time.Duration, bool) {
@@ -147,9 +158,9 @@ func meanTime(entries []store.Entry, keys ...string) (time.Duration, bool) {
 
 // assumeTime adds up what the file itself says.
 func assumeTime(e lab.Experiment) (time.Duration, string) {
-	run, basis := assumedStart, "assumed: 2 min a start"
+	run, load, basis := assumedStart, assumedLoad, "assumed: 2 min a start"
 	if e.Server.Simulator != nil {
-		run, basis = time.Second, "assumed: 1 s a start of the simulator"
+		run, load, basis = time.Second, 4*time.Second, "assumed: 1 s a start of the simulator"
 	}
 	if e.Attached() {
 		run, basis = 0, "from the file"
@@ -161,7 +172,7 @@ func assumeTime(e lab.Experiment) (time.Duration, string) {
 		case l.Rate > 0 && l.Rate < 1e9:
 			run += time.Duration(float64(l.Requests) / float64(l.Rate) * float64(time.Second))
 		default:
-			run, basis = run+assumedLoad, basis+", 2 min a phase that is bounded by requests"
+			run, basis = run+load, fmt.Sprintf("%s, %s a phase that is bounded by requests", basis, load)
 		}
 	}
 	return run, basis
@@ -199,13 +210,14 @@ func (l *Lab) Bound(plan lab.Plan, ask Ask) (lab.Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	fit := int((ask.MaxTime - 2*e.Run) / (2 * e.Run))
+	before := time.Duration(burnIns(plan)) * e.Run
+	fit := int((ask.MaxTime - before) / (2 * e.Run))
 	if fit >= plan.Pairs {
 		return plan, nil
 	}
 	if fit < 2 {
-		return plan, &AskError{fmt.Sprintf("--max-time %s is too short: 2 pairs and the two burn-in starts need about %s (%s)",
-			ask.MaxTime, (6 * e.Run).Round(time.Second), e.Basis)}
+		return plan, &AskError{fmt.Sprintf("--max-time %s is too short: two pairs need about %s (%s)",
+			ask.MaxTime, (before + 4*e.Run).Round(time.Second), e.Basis)}
 	}
 	plan.Pairs, plan.Order = fit, compare.Order(fit, plan.Seed)
 	return plan, nil

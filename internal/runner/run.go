@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"time"
 
@@ -22,7 +23,6 @@ type place struct {
 	block, slot int
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
-	pool        uint64 // pool of prompts: another one for each run on a server that is not fresh
 }
 
 // Run makes one run and returns it as it was sealed. A server that failed, an interrupt and numbers that must not be
@@ -37,7 +37,8 @@ func (l *Lab) run(ctx context.Context, r Ready, at place) (lab.Sealed, error) {
 		return lab.Sealed{}, err
 	}
 	j.measure(ctx)
-	return j.seal(ctx)
+	sealed, err := j.seal()
+	return sealed, errors.Join(j.fault, err)
 }
 
 // job is one run while it goes on.
@@ -50,7 +51,9 @@ type job struct {
 	writer *store.Writer
 	status status
 
-	scratch string // the server's folder for temporary files
+	scratch string            // the server's folder for temporary files
+	fault   error             // of lab or the machine, not of the server under test
+	before  map[string]uint64 // memory used on each GPU before the start
 }
 
 func (j *job) begin() error {
@@ -79,6 +82,7 @@ func (j *job) title() string {
 
 // measure starts the server, loads it and stops it; what became of it is in j.run.
 func (j *job) measure(ctx context.Context) {
+	defer func() { os.RemoveAll(j.scratch) }()
 	target, server, err := j.serve(ctx)
 	if err == nil {
 		err = j.load(ctx, target, server)
@@ -99,10 +103,11 @@ type target struct {
 func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	s := j.run.Experiment.Server
 	j.status.stage("starting", 0)
+	j.readBaseline(ctx)
 	if j.run.Experiment.Attached() {
 		facts, model, err := supervisor.Attach(ctx, s.BaseURL, j.ready.apiKey, s.Model)
 		if err != nil {
-			return target{}, nil, err
+			return target{}, nil, &ObstacleError{err}
 		}
 		j.run.Server = facts
 		return target{loadgen.Target{URL: s.BaseURL, Model: model, APIKey: j.ready.apiKey}, 0}, nil, nil
@@ -168,20 +173,32 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	return err
 }
 
+// pool keeps the prompts of each phase, and of each phase's warm-up, apart from all others that the server has seen. On
+// a fresh server they are the same in every run; on one that already ran they follow from the run's ID.
+func (j *job) pool(phase int) uint64 {
+	pool := uint64(2 * phase)
+	if j.run.Experiment.Attached() {
+		h := fnv.New64a()
+		h.Write([]byte(j.run.ID))
+		pool += h.Sum64() % (1 << 20) << 4
+	}
+	return pool
+}
+
 func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) error {
-	for _, p := range j.run.Experiment.Phases {
+	for i, p := range j.run.Experiment.Phases {
 		o := loadgen.Options{
-			Target: t.Target, Phase: p, Pool: j.at.pool, Vocab: j.ready.vocab, Clock: j.clock,
+			Target: t.Target, Phase: p, Pool: j.pool(i), Vocab: j.ready.vocab, Clock: j.clock,
 			Record: j.writer.Request, Sample: j.writer.Sample, Progress: progress,
 		}
-		j.status.phase(p, "warm-up")
+		j.status.phase(p, "warm-up", progress.Snapshot())
 		if err := loadgen.Warm(ctx, o); err != nil {
 			return fmt.Errorf("warm up for phase %s: %w", p.Name, err)
 		}
 		if j.at.burnIn {
 			continue
 		}
-		j.status.phase(p, "load")
+		j.status.phase(p, "load", progress.Snapshot())
 		report, err := loadgen.Run(ctx, o)
 		if report.Start > 0 { // written down afterwards, because only the load knows when its schedule began
 			j.writer.Event(lab.Event{At: report.Start, Kind: lab.LoadStart, Detail: p.Name})
@@ -219,9 +236,7 @@ func (j *job) sample(ctx context.Context, t target) <-chan struct{} {
 			j.writer.Sample(s)
 			j.status.sample(s)
 		}
-		if err := gpu.Watch(ctx, []string{j.lab.Self}, cfg, keep, j.event); err != nil && ctx.Err() == nil {
-			j.event(lab.SamplerLost, err.Error())
-		}
+		gpu.Watch(ctx, []string{j.lab.Self}, cfg, keep, j.event) // what was lost is an event
 	}()
 	return done
 }
@@ -235,7 +250,6 @@ func (j *job) stop(ctx context.Context, server *supervisor.Server) {
 	j.status.stage("stopping", 0)
 	stop := server.Stop(context.WithoutCancel(ctx))
 	j.run.Server.Stop = &stop
-	os.RemoveAll(j.scratch)
 	j.settle(context.WithoutCancel(ctx))
 }
 
@@ -247,20 +261,18 @@ func (j *job) conclude(ctx context.Context, err error) {
 		j.run.Outcome = lab.Complete
 	case errors.As(err, &death):
 		j.run.Outcome, j.run.Failure = lab.Failed, &death.Failure
-		if j.run.Server.Stop == nil {
-			j.run.Server.Stop = death.Stop
-		}
 	case ctx.Err() != nil:
 		j.run.Outcome = lab.Interrupted
 		j.event(lab.UserStop, context.Cause(ctx).Error())
 	default:
+		j.fault = err
 		j.run.Outcome, j.run.Failure = lab.Failed, &lab.Failure{Class: lab.FailUnknown, Reason: err.Error()}
 	}
 	j.run.Ended = j.clock.Now()
 }
 
 // seal computes the run's numbers from what was recorded and closes it.
-func (j *job) seal(ctx context.Context) (lab.Sealed, error) {
+func (j *job) seal() (lab.Sealed, error) {
 	j.status.stage("sealing", 0)
 	tables, err := j.writer.Tables()
 	if err != nil {

@@ -26,7 +26,8 @@ func (s *status) stage(name string, whole time.Duration) {
 	s.send()
 }
 
-func (s *status) phase(p lab.Phase, stage string) {
+// phase begins a stage of load; so is what had been counted in the run before it.
+func (s *status) phase(p lab.Phase, stage string, so loadgen.Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.Stage, s.now.Phase, s.began = stage, p.Name, s.clock.Now()
@@ -34,8 +35,7 @@ func (s *status) phase(p lab.Phase, stage string) {
 	if stage == "warm-up" {
 		s.now.Whole, s.now.Want = 0, p.Load.Warmup
 	}
-	s.base = loadgen.Snapshot{Sent: s.base.Sent + s.now.Sent, OK: s.base.OK + s.now.OK,
-		Errors: s.base.Errors + s.now.Errors, Tokens: s.base.Tokens + s.now.Tokens}
+	s.base = so
 	s.now.Sent, s.now.OK, s.now.Errors, s.now.Tokens = 0, 0, 0, 0
 	s.send()
 }

@@ -63,24 +63,34 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 	return &supervisor.DeathError{Failure: *server.Hung(detail)}
 }
 
+// readBaseline notes how much memory of each GPU is in use before the server starts.
+func (j *job) readBaseline(ctx context.Context) {
+	if len(j.ready.host.GPUs) == 0 || j.run.Experiment.Attached() {
+		return
+	}
+	if found, err := gpu.Probe(ctx, []string{j.lab.Self}, lab.Telemetry{}, ""); err == nil {
+		j.before = found.MemoryUsed
+	}
+}
+
 // settle waits until the memory of the GPUs is back near its level before the run: the next server must not start
 // into the leavings of this one.
 func (j *job) settle(ctx context.Context) {
-	if len(j.ready.found.Devices) == 0 || j.run.Experiment.Telemetry.Replay != "" {
+	if len(j.before) == 0 {
 		return
 	}
 	const tolerance = 256 << 20 // the driver's own bookkeeping moves by some tens of MiB
 	j.status.stage("waiting for GPU memory", 0)
 	var held string
 	for wait := time.Now().Add(30 * time.Second); time.Now().Before(wait); time.Sleep(time.Second) {
-		found, err := gpu.Probe(ctx, []string{j.lab.Self}, j.run.Experiment.Telemetry, "")
+		found, err := gpu.Probe(ctx, []string{j.lab.Self}, lab.Telemetry{}, "")
 		if err != nil {
 			held = err.Error()
 			continue
 		}
 		held = ""
 		for uuid, used := range found.MemoryUsed {
-			if before := j.ready.found.MemoryUsed[uuid]; used > before+tolerance {
+			if before := j.before[uuid]; used > before+tolerance {
 				held = fmt.Sprintf("%s holds %s more than before the run", uuid, lab.Bytes(used-before))
 			}
 		}
