@@ -31,11 +31,12 @@ func (e *DeathError) Error() string { return "run server: " + e.Failure.Reason }
 
 // WaitReady waits until the server really serves: /health answers 200, the answering process is ours and is the vllm
 // and the model that were started, and a one-token request completes. On an error the server has been stopped; the
-// error is a *DeathError unless ctx ended.
+// error is a *DeathError unless ctx ended. The facts are those known by then, also beside an error.
 func (s *Server) WaitReady(ctx context.Context) (lab.ServerFacts, error) {
 	deadline := time.Now().Add(s.o.StartTimeout)
 	if f, err := s.untilHealthy(ctx, deadline); f != nil || err != nil {
-		return lab.ServerFacts{}, s.giveUp(ctx, f, err)
+		err := s.giveUp(ctx, f, err)
+		return s.facts("", nil), err
 	}
 	checks, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -44,15 +45,16 @@ func (s *Server) WaitReady(ctx context.Context) (lab.ServerFacts, error) {
 		f = s.tryCanary(checks)
 	}
 	if f != nil {
-		return lab.ServerFacts{}, s.giveUp(ctx, s.orDeath(f), ctx.Err())
+		err := s.giveUp(ctx, s.orDeath(f), ctx.Err())
+		return s.facts(version, nil), err
 	}
 	s.look()
+	facts := s.facts(version, s.api.cacheConfig(ctx))
 	if err := s.note(); err != nil {
-		return lab.ServerFacts{}, s.giveUp(ctx, nil, err)
+		return facts, s.giveUp(ctx, nil, err)
 	}
-	facts := s.facts(ctx, version)
 	if !s.serve() {
-		return lab.ServerFacts{}, s.giveUp(ctx, nil, errStopped)
+		return facts, s.giveUp(ctx, nil, errStopped)
 	}
 	s.event(lab.ServerReady, fmt.Sprintf("vllm %s, %d processes", version, len(s.Group())))
 	return facts, nil
@@ -210,9 +212,8 @@ func (s *Server) tryCanary(ctx context.Context) *lab.Failure {
 }
 
 // facts collects what the server said about itself.
-func (s *Server) facts(ctx context.Context, version string) lab.ServerFacts {
+func (s *Server) facts(version string, cache map[string]string) lab.ServerFacts {
 	s.log.read()
-	cache := s.api.cacheConfig(ctx)
 	env := s.set()
 	for _, name := range s.launch.Unset {
 		env[name] = ""

@@ -23,7 +23,7 @@ func newServe() *cobra.Command {
 		Short: "Run one vLLM server in the foreground, as an experiment would",
 		Long: `Run one vLLM server in the foreground: checked, watched and stopped as in an experiment.
 FILE is an experiment (its load is not used). Further flags are vllm's own. lab's own are
---venv DIR and --executable FILE, which say where vllm is, and --dir DIR.
+--venv DIR, --executable FILE and --python FILE, which say where vllm is, and --dir DIR.
 
 The server's log goes to stderr; when it is ready, its URL goes to stdout. Ctrl-C stops it.`,
 		DisableFlagParsing: true, // the flags are vllm's
@@ -47,12 +47,23 @@ type serveAsk struct {
 	port   int    // 0: a free one
 	dir    string
 	file   *matrices.File
+	flags  bool // some of the server's flags come from the command line
 }
 
 func parseServe(args []string) (serveAsk, error) {
 	var ask serveAsk
-	if strings.HasPrefix(args[0], "-") {
-		return ask, &usageError{fmt.Errorf("lab serve: the first argument is a file or a model, not %s", args[0])}
+	for len(args) > 0 && (args[0] == "--dir" || strings.HasPrefix(args[0], "--dir=")) { // a flag of lab before the command
+		name, values, left, err := nextFlag(args[:min(2, len(args))])
+		if err == nil {
+			err = ask.set(name, values)
+		}
+		if err != nil {
+			return ask, err
+		}
+		args = append(left, args[min(2, len(args)):]...)
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return ask, &usageError{fmt.Errorf("lab serve: the first argument must be a file or a model")}
 	}
 	if strings.HasSuffix(args[0], ".yaml") || strings.HasSuffix(args[0], ".yml") {
 		file, err := matrices.Load(args[0])
@@ -81,18 +92,23 @@ func parseServe(args []string) (serveAsk, error) {
 
 // nextFlag takes one flag and its values from the front of a command line.
 func nextFlag(args []string) (name string, values, rest []string, err error) {
-	name, isFlag := strings.CutPrefix(args[0], "--")
-	if !isFlag {
+	name, long := strings.CutPrefix(args[0], "--")
+	if !long {
 		return "", nil, nil, &usageError{fmt.Errorf("lab serve: unexpected argument %q", args[0])}
 	}
 	if name, value, joined := strings.Cut(name, "="); joined {
 		return name, []string{value}, args[1:], nil
 	}
 	rest = args[1:]
-	for len(rest) > 0 && !strings.HasPrefix(rest[0], "--") {
+	for len(rest) > 0 && !isFlag(rest[0]) {
 		values, rest = append(values, rest[0]), rest[1:]
 	}
 	return name, values, rest, nil
+}
+
+// isFlag tells -tp and --dtype from values such as -1.
+func isFlag(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] < '0' || arg[1] > '9')
 }
 
 func (ask *serveAsk) set(name string, values []string) error {
@@ -109,6 +125,8 @@ func (ask *serveAsk) set(name string, values []string) error {
 		ask.server.Venv, err = single()
 	case "executable":
 		ask.server.Executable, err = single()
+	case "python":
+		ask.server.Python, err = single()
 	case "dir":
 		ask.dir, err = single()
 	case "served-model-name":
@@ -123,6 +141,10 @@ func (ask *serveAsk) set(name string, values []string) error {
 			}
 		}
 	default:
+		if why, taken := lab.OwnFlags[name]; taken {
+			return &usageError{fmt.Errorf("lab serve: --%s %s", name, why)}
+		}
+		ask.flags = true
 		switch len(values) {
 		case 0:
 			ask.server.Args[name] = true
@@ -144,11 +166,11 @@ func serve(cmd *cobra.Command, ask serveAsk) error {
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(o.Dir)
 	server, err := supervisor.Start(launch, o)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(o.Dir)
 	_, err = server.WaitReady(cmd.Context())
 	if err == nil {
 		fmt.Fprintln(cmd.OutOrStdout(), server.URL())
@@ -183,7 +205,7 @@ func prepareServe(cmd *cobra.Command, ask serveAsk) (supervisor.Launch, supervis
 	}
 	launch, err := launchOf(cmd, ask, cache)
 	var faults lab.Faults
-	if errors.As(err, &faults) && ask.file != nil {
+	if errors.As(err, &faults) && ask.file != nil && !ask.flags {
 		return none, o, ask.file.Locate(faults)
 	}
 	if err != nil {
@@ -203,6 +225,17 @@ func prepareServe(cmd *cobra.Command, ask serveAsk) (supervisor.Launch, supervis
 	}, nil
 }
 
+// negate turns --no-x into x: false where x has that twin.
+func negate(args map[string]any, flags supervisor.Flags) {
+	for name := range args {
+		positive, negated := strings.CutPrefix(name, "no-")
+		if f, known := flags.Get(positive); negated && known && f.Twin {
+			delete(args, name)
+			args[positive] = false
+		}
+	}
+}
+
 // launchOf finds vllm and a port and builds the command line.
 func launchOf(cmd *cobra.Command, ask serveAsk, cache string) (supervisor.Launch, error) {
 	var none supervisor.Launch
@@ -218,6 +251,7 @@ func launchOf(cmd *cobra.Command, ask serveAsk, cache string) (supervisor.Launch
 	if err != nil {
 		return none, &runner.ObstacleError{Err: fmt.Errorf("ask %s for its flags: %w", install.Path, err)}
 	}
+	negate(ask.server.Args, flags)
 	port := ask.port
 	if port == 0 {
 		if port, err = supervisor.FreePort(); err != nil {

@@ -94,7 +94,7 @@ func (v *validator) server(s Server) {
 		if key, named := NamedFlags[flag]; named {
 			v.fault("server.args."+name, "has a key of its own: write server.%s", key)
 		}
-		if why, taken := ownFlags[flag]; taken {
+		if why, taken := OwnFlags[flag]; taken {
 			v.fault("server.args."+name, "%s", why)
 		}
 	}
@@ -231,8 +231,8 @@ var NamedFlags = map[string]string{
 	"no-enforce-eager":          "eager",
 }
 
-// ownFlags are flags that lab itself sets, with the reason.
-var ownFlags = map[string]string{
+// OwnFlags are flags that a user cannot give, with the reason: lab sets them itself, or they would spoil the record.
+var OwnFlags = map[string]string{
 	"host":              "is set by lab: it serves on 127.0.0.1",
 	"port":              "is set by lab: every run gets a fresh port",
 	"uds":               "is not supported: lab talks HTTP over a port",

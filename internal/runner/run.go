@@ -149,9 +149,6 @@ func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
 }
 
 func (j *job) keepFacts(facts lab.ServerFacts) {
-	if len(facts.Argv) == 0 { // it never got far enough to be asked
-		facts.Argv, facts.Inert = j.run.Server.Argv, j.run.Server.Inert
-	}
 	j.run.Server = facts
 	j.writer.Update(j.run)
 }

@@ -13,6 +13,7 @@ type faults struct {
 	noStart      bool
 	exitAtStart  int // exit code; 0: no
 	crashAfter   time.Duration
+	crashAt      int // the request, counted from 1, that the engine dies of; 0: none
 	hangAfter    time.Duration
 	cutStreams   float64 // shares of requests
 	streamErrors float64
@@ -25,6 +26,17 @@ type faults struct {
 	throttleAt   time.Duration
 	ignoreTerm   bool
 	wrongName    bool
+	foreignPort  bool // another process, of another session, answers on the port
+}
+
+// setAll reads faults separated by commas.
+func (f *faults) setAll(specs string) error {
+	for spec := range strings.SplitSeq(specs, ",") {
+		if err := f.set(spec); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // set reads one fault: a word, or word=value.
@@ -37,9 +49,11 @@ func (f *faults) set(spec string) error {
 	case "no-start":
 		f.noStart = true
 	case "exit-at-start":
-		f.exitAtStart, err = strconv.Atoi(value)
+		f.exitAtStart, err = count(value)
 	case "crash-after":
 		f.crashAfter, err = time.ParseDuration(value)
+	case "crash-at-request":
+		f.crashAt, err = count(value)
 	case "hang-after":
 		f.hangAfter, err = time.ParseDuration(value)
 	case "cut-streams":
@@ -60,13 +74,23 @@ func (f *faults) set(spec string) error {
 		f.ignoreTerm = true
 	case "wrong-name":
 		f.wrongName = true
+	case "foreign-port":
+		f.foreignPort = true
 	default:
-		return fmt.Errorf("--fail %s: unknown fault; lab sim --help lists them", spec)
+		return fmt.Errorf("%s: unknown fault; lab sim --help lists them", spec)
 	}
 	if err != nil {
-		return fmt.Errorf("--fail %s: %w", spec, err)
+		return fmt.Errorf("%s: %w", spec, err)
 	}
 	return nil
+}
+
+func count(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err == nil && n < 1 {
+		err = fmt.Errorf("%s is no number from 1", text)
+	}
+	return n, err
 }
 
 func share(text string) (float64, error) {
@@ -81,7 +105,7 @@ func share(text string) (float64, error) {
 func factorAt(text string) (float64, time.Duration, error) {
 	number, moment, ok := strings.Cut(text, "@")
 	factor, err := strconv.ParseFloat(strings.TrimSuffix(number, "x"), 64)
-	if err != nil || !ok || factor <= 0 {
+	if err != nil || !ok || !(factor > 0 && factor <= 1000) {
 		return 0, 0, fmt.Errorf("write for example 2x@5s")
 	}
 	at, err := time.ParseDuration(moment)

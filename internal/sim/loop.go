@@ -1,83 +1,126 @@
 package sim
 
 import (
-	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // loop runs an engine in real time on one goroutine: it makes a step, waits until the step's time is over, and hands
-// the tokens out. When the machine is busy it falls behind and catches up in the waits, so that a loaded machine does
-// not change the physics.
+// the tokens out. Deadlines are absolute: on a busy machine it falls behind and catches up in the waits, so that a
+// loaded machine does not change the physics.
 type loop struct {
-	mu       sync.Mutex
-	engine   *engine
-	incoming chan *sequence
-	batch    []func(at time.Time) // deliveries of the step under way
-	faults   faults
-	ready    time.Time
-	hung     bool
-	dead     chan struct{} // closed when the engine has crashed
-	gpu      gpu
-	done     chan struct{}
+	mu     sync.Mutex // guards engine, gpu, stats and inbox
+	engine *engine
+	gpu    gpu
+	stats  stats
+	inbox  []*sequence
+
+	wake   chan struct{} // a sequence is in the inbox, or the engine may go on
+	faults faults
+	ready  time.Time     // when the server began to listen
+	frozen atomic.Bool   // the engine's process is stopped by a signal, or hangs
+	dead   chan struct{} // closed when the engine has crashed
+	once   sync.Once     // closes dead
 }
 
 func newLoop(p Physics, f faults) *loop {
+	now := time.Now()
 	return &loop{
-		engine: newEngine(p), incoming: make(chan *sequence, 4096), faults: f,
-		dead: make(chan struct{}), done: make(chan struct{}), gpu: newGPU(),
+		engine: newEngine(p), gpu: gpu{at: now, watts: idleWatts}, stats: newStats(), faults: f, ready: now,
+		wake: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
 }
 
-// deliver is called by sequences inside step: what they hand out leaves when the step's time is over.
-func (l *loop) deliver(f func(at time.Time)) { l.batch = append(l.batch, f) }
+// crash ends the engine as if its process had died.
+func (l *loop) crash() { l.once.Do(func() { close(l.dead) }) }
+
+func (l *loop) crashed() bool {
+	select {
+	case <-l.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// freeze stops the steps and lets them go on again; everything else answers meanwhile.
+func (l *loop) freeze(on bool) {
+	l.frozen.Store(on)
+	l.nudge()
+}
+
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// submit puts the rows of a request into the queue.
+func (l *loop) submit(rows []*sequence) {
+	now := time.Now()
+	l.lock(func() {
+		for _, s := range rows {
+			s.arrived = now
+		}
+		l.inbox = append(l.inbox, rows...)
+	})
+	l.nudge()
+}
+
+// drop takes the rows of a request out again; what is finished is not affected.
+func (l *loop) drop(rows []*sequence) {
+	l.lock(func() {
+		for _, s := range rows {
+			s.gone = true
+		}
+	})
+	l.nudge()
+}
+
+func (l *loop) lock(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
 
 // run goes on until stop closes or the engine crashes.
 func (l *loop) run(stop <-chan struct{}) {
-	defer close(l.done)
-	base := l.engine.physics.Speed
-	crash := after(l.faults.crashAfter)
+	crash, hang := after(l.faults.crashAfter), after(l.faults.hangAfter)
 	next := time.Now()
 	for {
-		if !l.engine.busy() {
-			select {
-			case s := <-l.incoming:
-				l.lock(func() { l.engine.add(s) })
-				next = time.Now()
-			case <-crash:
-				close(l.dead)
-				return
-			case <-stop:
-				return
-			}
-		}
 		select {
-		case <-crash:
-			close(l.dead)
-			return
 		case <-stop:
 			return
+		case <-l.dead:
+			return
+		case <-crash:
+			l.crash()
+			return
+		case <-hang:
+			hang = nil
+			l.frozen.Store(true)
 		default:
 		}
-		if l.faults.hangAfter > 0 && time.Since(l.ready) > l.faults.hangAfter {
-			l.lock(func() { l.hung = true })
-			<-stop
-			return
+		step, ok := l.step()
+		if !ok {
+			select {
+			case <-l.wake:
+			case <-crash:
+				l.crash()
+			case <-hang:
+				hang = nil
+				l.frozen.Store(true)
+			case <-l.dead:
+			case <-stop:
+			}
+			next = time.Now()
+			continue
 		}
-		var result stepResult
-		l.lock(func() {
-			l.takeIncoming()
-			l.engine.physics.Speed = base * l.slowdown()
-			result = l.engine.step()
-			l.gpu.step(result, l.clockShare())
-		})
-		next = next.Add(result.took)
+		next = next.Add(step.took)
 		time.Sleep(time.Until(next))
-		at := time.Now()
-		for _, f := range l.batch {
-			f(at)
-		}
-		l.batch = l.batch[:0]
+		l.deliver(step, time.Now())
 	}
 }
 
@@ -88,106 +131,92 @@ func after(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-func (l *loop) lock(f func()) {
+// step makes one step; false: there is nothing to do.
+func (l *loop) step() (stepResult, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f()
+	for _, s := range l.inbox {
+		l.engine.add(s)
+	}
+	l.inbox = l.inbox[:0]
+	if l.frozen.Load() {
+		return stepResult{}, false
+	}
+	l.engine.dropGone()
+	if !l.engine.busy() {
+		return stepResult{}, false
+	}
+	r := l.engine.step()
+	r.took = time.Duration(float64(r.took) * l.slowdown())
+	now := time.Now()
+	for _, s := range r.admitted {
+		if s.admitted.IsZero() {
+			s.admitted = now
+		}
+	}
+	l.gpu.step(r, l.clockShare(), now)
+	return r, true
 }
 
-func (l *loop) takeIncoming() {
-	for {
-		select {
-		case s := <-l.incoming:
-			l.engine.add(s)
-		default:
-			return
+// deliver hands out what a step made, when its time is over.
+func (l *loop) deliver(r stepResult, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.step(r, now)
+	for _, s := range r.made {
+		if s.box != nil {
+			s.box.put(token{row: s.row, cached: s.cached})
 		}
 	}
 }
 
+// slowdown is the factor on step times that the told faults make.
 func (l *loop) slowdown() float64 {
 	factor := 1 / l.clockShare()
-	if l.faults.slowFactor > 0 && time.Since(l.ready) > l.faults.slowAfter {
+	if l.faults.slowFactor > 0 && time.Since(l.ready) >= l.faults.slowAfter {
 		factor *= l.faults.slowFactor
 	}
 	return factor
 }
 
+// clockShare is the share of the full clock that the GPU runs at.
 func (l *loop) clockShare() float64 {
-	if l.faults.throttle > 0 && time.Since(l.ready) > l.faults.throttleAt {
+	if l.faults.throttle > 0 && time.Since(l.ready) >= l.faults.throttleAt {
 		return l.faults.throttle
 	}
 	return 1
 }
 
-// gpu is the simulated GPU: its power and utilisation follow the steps.
-type gpu struct {
-	energy float64 // joules until at
-	at     time.Time
-	watts  float64 // since at
-	busy   time.Time
-	share  float64 // of the full clock
-
+// token is one generated token on its way to a client.
+type token struct {
+	row    int
+	cached int
 }
 
-// What the simulated GPU draws: figures of a large GPU that is idle, decodes, or computes prompts.
-const (
-	idleWatts    = 70
-	decodeWatts  = 350
-	prefillWatts = 600
-	fullClockMHz = 1980
-	gpuMemory    = 80 << 30
-)
-
-func newGPU() gpu { return gpu{at: time.Now(), watts: idleWatts, share: 1} }
-
-// step sets what is drawn while a step runs.
-func (g *gpu) step(r stepResult, share float64) {
-	now := time.Now()
-	g.settle(now)
-	weight := float64(r.prefill) / math.Max(1, float64(r.prefill+20*r.decode))
-	g.watts = (decodeWatts + weight*(prefillWatts-decodeWatts)) * (0.4 + 0.6*share)
-	g.share = share
-	g.busy = now.Add(r.took)
+// outbox carries the tokens of one request. The engine never waits for a client.
+type outbox struct {
+	mu    sync.Mutex
+	queue []token
+	ready chan struct{}
 }
 
-// settle adds up the energy until now.
-func (g *gpu) settle(now time.Time) {
-	if !g.busy.IsZero() && g.busy.Before(now) {
-		g.energy += g.watts * max(0, g.busy.Sub(g.at).Seconds())
-		g.at, g.watts, g.busy = later(g.at, g.busy), idleWatts, time.Time{}
+func newOutbox() *outbox { return &outbox{ready: make(chan struct{}, 1)} }
+
+func (b *outbox) put(t token) {
+	b.mu.Lock()
+	b.queue = append(b.queue, t)
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
 	}
-	g.energy += g.watts * now.Sub(g.at).Seconds()
-	g.at = now
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// device is the answer of GET /sim/gpu.
-func (l *loop) device() map[string]any {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	g := &l.gpu
-	now := time.Now()
-	g.settle(now)
-	util, bits := 0, 1 // bit 0: idle
-	if g.busy.After(now) {
-		util, bits = 98, 0
-	}
-	if g.share < 1 {
-		bits |= 0x20 // software thermal slowdown
-	}
-	return map[string]any{
-		"index": 0, "uuid": "GPU-sim-0000", "name": "Simulated GPU", "memory": gpuMemory, "power_limit_w": 700,
-		"util_percent": util, "mem_util_percent": util * 6 / 10,
-		"mem_used_bytes": int64(0.9*gpuMemory) + int64(l.engine.kv)<<10,
-		"power_w":        g.watts, "energy_j": g.energy,
-		"sm_clock_mhz": math.Round(fullClockMHz * g.share), "mem_clock_mhz": 2619,
-		"temp_c": 40 + g.watts/20, "throttle_bits": bits,
-	}
+// take returns all tokens that have come since the last call.
+func (b *outbox) take() []token {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	tokens := b.queue
+	b.queue = nil
+	return tokens
 }

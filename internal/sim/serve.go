@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,81 +15,45 @@ import (
 	"time"
 )
 
-// serve plays the life of a server process: arguments parsed, port bound, engine started, listening, stopped.
-func (c *command) serve(stdout, stderr io.Writer) int {
-	t, err := traitsOf(c.as)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 2
-	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(signals)
-	p := &process{c: c, t: t, out: stdout, signals: signals}
-	if code, ended := p.pause(c.delay/4, false); ended { // Python imports: silent
-		return code
-	}
-	socket, err := bind(c.host, c.port)
-	if err != nil {
-		fmt.Fprintf(stderr, "Traceback (most recent call last):\n    sock.bind(addr)\nOSError: [Errno 98] Address already in use\n")
-		return 1
-	}
-	defer syscall.Close(socket)
-	if code, ended := p.start(stderr); ended {
-		return code
-	}
-	return p.run(socket, stderr)
-}
-
 // process is a server process under way.
 type process struct {
 	c       *command
 	t       traits
 	out     io.Writer
+	err     io.Writer
 	signals chan os.Signal
 	lost    bool // a SIGTERM came while the engine started
+	loop    *loop
+	family  *family
 }
 
-// log writes a line as vLLM does.
-func (p *process) log(who, format string, args ...any) {
-	line := "INFO " + time.Now().Format("01-02 15:04:05") + " [sim.py:1] " + fmt.Sprintf(format, args...)
-	if p.t.prefix {
-		line = fmt.Sprintf("(%s pid=%d) %s", who, os.Getpid(), line)
+// serve plays the life of a server process: imports, port bound, engine started, listening, stopped.
+func (c *command) serve(args []string, stdout, stderr io.Writer) int {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	p := &process{c: c, t: c.t, out: stdout, err: stderr, signals: signals, loop: newLoop(c.physics, c.faults)}
+	p.family = newFamily(c.self, p.loop)
+	defer p.family.end()
+	if code, ended := p.pause(c.delay/4, false); ended { // Python imports: silent
+		return code
 	}
-	fmt.Fprintln(p.out, line)
-}
-
-// start is the part between the arguments and the listening socket.
-func (p *process) start(stderr io.Writer) (code int, ended bool) {
-	c := p.c
-	p.log("APIServer", "vLLM server version %s, serving model %s", c.as, c.model)
-	p.log("APIServer", "non-default args: %s", c.nonDefault())
-	p.log("APIServer", "Using max model len %d", c.maxLen)
-	if code, ended := p.pause(c.delay/4, true); ended {
-		return code, true
+	var socket *os.File
+	if c.listens {
+		var err error
+		if socket, err = bind(c.host, c.port); err != nil {
+			fmt.Fprintf(stderr, "Traceback (most recent call last):\n    sock.bind(addr)\n%s\n", pythonError(err))
+			return 1
+		}
+		defer socket.Close()
 	}
-	p.log(p.t.engineLabel, "Initializing a V1 LLM engine (v%s) with config: model='%s'", c.as, c.model)
-	if c.faults.exitAtStart != 0 {
-		p.log(p.t.engineLabel, "Starting to load model %s...", c.model)
-		fmt.Fprintf(p.out, "(%s pid=%d) ERROR %s [core.py:1] EngineCore failed to start.\n", p.t.engineLabel, os.Getpid(), time.Now().Format("01-02 15:04:05"))
-		fmt.Fprintf(p.out, "(%s pid=%d) ERROR %s [core.py:1] RuntimeError: told to exit at the start\n", p.t.engineLabel, os.Getpid(), time.Now().Format("01-02 15:04:05"))
-		fmt.Fprintln(stderr, "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}")
-		return c.faults.exitAtStart, true
+	if code, ended := p.start(); ended {
+		return code
 	}
-	p.log(p.t.engineLabel, "Starting to load model %s...", c.model)
-	if code, ended := p.pause(c.delay/4, true); ended {
-		return code, true
+	if !c.listens {
+		return p.standBy(args)
 	}
-	p.log(p.t.engineLabel, "Model loading took 1.00 GiB memory and %.2f seconds", (c.delay / 4).Seconds())
-	p.log(p.t.engineLabel, "GPU KV cache size: %d tokens", c.physics.KVTokens)
-	if code, ended := p.pause(c.delay/4+c.faults.lateStart, true); ended {
-		return code, true
-	}
-	if c.faults.noStart {
-		return p.pause(24*time.Hour, true)
-	}
-	p.log(p.t.engineLabel, "init engine (profile, create kv cache, warmup model) took %.2f seconds", (c.delay / 4).Seconds())
-	return 0, false
+	return p.run(socket)
 }
 
 // pause lets time pass and plays what a signal does meanwhile. While modules are imported it kills at once. While the
@@ -100,6 +65,8 @@ func (p *process) pause(d time.Duration, engine bool) (code int, ended bool) {
 		select {
 		case <-timer.C:
 			return 0, false
+		case <-p.family.died:
+			return p.bereaved(), true
 		case s := <-p.signals:
 			if p.c.faults.ignoreTerm {
 				continue
@@ -108,78 +75,92 @@ func (p *process) pause(d time.Duration, engine bool) (code int, ended bool) {
 				p.lost = true
 				continue
 			}
-			return die(s.(syscall.Signal), engine), true
+			return p.die(s.(syscall.Signal), engine), true
 		}
 	}
 }
 
-// die ends this process by a signal, as an interpreter does that has not caught it.
-func die(s syscall.Signal, engine bool) int {
-	if engine {
-		s = syscall.SIGINT // Python raises KeyboardInterrupt, and the interpreter ends itself by it
+// bereaved is what happens when the engine's process ends before it is ready. Where the whole group was told to end, a
+// new server never learns of it: it neither comes up nor ends.
+func (p *process) bereaved() int {
+	const together = 100 * time.Millisecond // between the signals of one kill of a group
+	if !p.lost {
+		select {
+		case s := <-p.signals:
+			if !p.t.loses {
+				return p.die(s.(syscall.Signal), true)
+			}
+			p.lost = true
+		case <-time.After(together):
+			return p.startFailed("RuntimeError: the engine's process ended")
+		}
 	}
-	signal.Reset(s)
-	syscall.Kill(os.Getpid(), s)
-	time.Sleep(time.Second)
+	for range p.signals { // nothing but SIGKILL ends it
+	}
 	return 1
 }
 
-// bind takes the port without listening on it, as vLLM does: a used port fails before the engine starts, and connections
-// are refused until the server is ready.
-func bind(host string, port int) (int, error) {
-	ip := net.ParseIP(host).To4()
-	if ip == nil {
-		ip = net.IPv4zero.To4()
+// die ends this process by a signal, as an interpreter does that has not caught it.
+func (p *process) die(s syscall.Signal, engine bool) int {
+	p.family.end()
+	if engine { // Python raises KeyboardInterrupt, and the interpreter ends itself by it
+		fmt.Fprintln(p.err, "KeyboardInterrupt: terminated")
+		s = syscall.SIGINT
 	}
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
+	signal.Reset(s)
+	if err := syscall.Kill(os.Getpid(), s); err == nil {
+		time.Sleep(time.Second)
 	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte(ip)}); err != nil {
-		syscall.Close(fd)
-		return 0, err
-	}
-	return fd, nil
+	return 1
 }
 
-func listen(fd int) (net.Listener, error) {
-	if err := syscall.Listen(fd, 4096); err != nil {
-		return nil, err
+// startFailed is how a server ends whose engine did not come up: the cause on stdout, a general error on stderr.
+func (p *process) startFailed(cause string) int {
+	p.log(p.t.engineLabel, "ERROR", "EngineCore failed to start.")
+	p.log(p.t.engineLabel, "ERROR", "%s", cause)
+	if p.t.minor < 10 {
+		fmt.Fprintln(p.err, "RuntimeError: Engine process failed to start. See stack trace for the root cause.")
+	} else {
+		fmt.Fprintln(p.err, "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}")
 	}
-	f := os.NewFile(uintptr(fd), "listener")
-	defer f.Close() // the listener has a copy of its own
-	return net.FileListener(f)
+	return 1
 }
 
-// run serves until a signal or a planned crash ends it.
-func (p *process) run(socket int, stderr io.Writer) int {
-	loop := newLoop(p.c.physics, p.c.faults)
-	loop.ready = time.Now()
-	s, err := newServer(p.c, p.t, loop)
+// run serves until a signal or the engine's death ends it.
+func (p *process) run(socket *os.File) int {
+	p.loop.lock(func() { p.loop.ready = time.Now() })
+	s, err := newServer(p.c, p.loop)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(p.err, err)
 		return 1
 	}
-	if key := os.Getenv("VLLM_API_KEY"); key != "" && p.c.apiKey == "" {
-		p.c.apiKey = key
-	}
-	stop := make(chan struct{})
-	go loop.run(stop)
 	listener, err := listen(socket)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(p.err, err)
 		return 1
 	}
-	p.log("APIServer", "Starting vLLM server on http://%s", net.JoinHostPort(p.c.host, strconv.Itoa(p.c.port)))
-	fmt.Fprintln(stderr, "INFO:     Application startup complete.")
-	web := &http.Server{Handler: s.handler(), IdleTimeout: keepAlive(), ErrorLog: nil}
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		p.loop.run(stop)
+		close(ended)
+	}()
+	web := &http.Server{Handler: s, IdleTimeout: keepAlive()}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
-	code := p.wait(s, loop, stderr)
+	p.uvicorn("Started server process [" + strconv.Itoa(os.Getpid()) + "]")
+	p.uvicorn("Waiting for application startup.")
+	p.uvicorn("Application startup complete.")
+	code := p.wait(s, web)
 	close(stop)
-	web.Close()
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		fmt.Fprintln(stderr, err)
+	<-ended
+	if err := errors.Join(web.Close(), <-served); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		fmt.Fprintln(p.err, err)
+	}
+	if s.truth != nil {
+		if err := s.truth.file.Close(); err != nil {
+			fmt.Fprintln(p.err, err)
+		}
 	}
 	return code
 }
@@ -192,28 +173,127 @@ func keepAlive() time.Duration {
 	return 5 * time.Second
 }
 
+const (
+	watchdog  = time.Second            // after which a dead engine is noticed; the real one looks every 5 s
+	lastWrite = 500 * time.Millisecond // for the ends of answers to get out
+)
+
 // wait returns the exit code when the server has to end. An engine that died ends it with code 0, as in the real one.
-func (p *process) wait(s *server, l *loop, stderr io.Writer) int {
+func (p *process) wait(s *server, web *http.Server) int {
 	for {
 		select {
-		case <-l.dead:
-			fmt.Fprintf(p.out, "(%s pid=%d) ERROR %s [core.py:1] EngineCore encountered a fatal error.\n", p.t.engineLabel, os.Getpid(), time.Now().Format("01-02 15:04:05"))
-			fmt.Fprintf(p.out, "(APIServer pid=%d) ERROR %s [core_client.py:1] Engine core proc EngineCore died unexpectedly, shutting down client.\n", os.Getpid(), time.Now().Format("01-02 15:04:05"))
-			time.Sleep(time.Second) // the watchdog of the real one polls every 5 s
+		case <-p.loop.dead:
+			p.log(p.t.engineLabel, "ERROR", "EngineCore encountered a fatal error.")
+			p.log("APIServer", "ERROR", "Engine core proc %s died unexpectedly, shutting down client.", p.t.engineLabel)
+			time.Sleep(watchdog)
+			p.uvicorn("Shutting down")
+			p.uvicorn("Application shutdown complete.")
 			return 0
-		case <-p.signals:
-			if p.c.faults.ignoreTerm {
-				continue
+		case sig := <-p.signals:
+			if !p.c.faults.ignoreTerm {
+				return p.stop(s, web, sig)
 			}
-			p.log("APIServer", "[shutdown] API server: shutdown triggered")
-			if p.t.waits {
-				fmt.Fprintln(stderr, "INFO:     Waiting for connections to close. (CTRL+C to force quit)")
-			} else {
-				close(s.abort)
-			}
-			s.streams.Wait()
-			fmt.Fprintln(stderr, "INFO:     Application shutdown complete.")
-			return 0
 		}
 	}
+}
+
+// stop ends the server in order.
+func (p *process) stop(s *server, web *http.Server, first os.Signal) int {
+	if p.t.minor >= 18 {
+		p.log("APIServer", "INFO", "[shutdown] API server: shutdown triggered")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	closed := make(chan error, 1)
+	go func() { closed <- web.Shutdown(ctx) }() // refuses new connections at once
+	p.uvicorn("Shutting down")
+	if p.t.waits {
+		p.family.end() // the engine ends at once; streams stall
+		p.loop.freeze(true)
+		p.uvicorn("Waiting for connections to close. (CTRL+C to force quit)")
+	} else {
+		if p.t.drains {
+			p.idle(s, first, time.After(p.c.drain))
+		}
+		close(s.abort)
+	}
+	p.idle(s, first, nil)
+	select {
+	case <-closed:
+	case <-time.After(lastWrite):
+		cancel()
+		<-closed
+	}
+	p.uvicorn("Application shutdown complete.")
+	return 0
+}
+
+// idle waits until no request is open, the limit is over, or a second Ctrl-C forces the end.
+func (p *process) idle(s *server, first os.Signal, limit <-chan time.Time) {
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for s.open.Load() > 0 {
+		select {
+		case <-look.C:
+		case <-limit:
+			return
+		case sig := <-p.signals:
+			if sig == syscall.SIGINT && first == syscall.SIGINT {
+				return
+			}
+		}
+	}
+}
+
+// standBy plays a server on whose port somebody else answers: a process of another session, which nobody here started
+// as far as can be seen.
+func (p *process) standBy(args []string) int {
+	end, err := p.family.adopt(args)
+	if err != nil {
+		fmt.Fprintln(p.err, err)
+		return 1
+	}
+	defer end.Close()
+	<-p.signals
+	return 0
+}
+
+// pythonError is a system error as Python words it.
+func pythonError(err error) string {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return "OSError: " + err.Error()
+	}
+	text := errno.Error()
+	return fmt.Sprintf("OSError: [Errno %d] %s", int(errno), strings.ToUpper(text[:1])+text[1:])
+}
+
+// bind takes the port without listening on it, as vLLM does: a used port fails before the engine starts, and connections
+// are refused until the server is ready.
+func bind(host string, port int) (*os.File, error) {
+	ip := net.ParseIP(host).To4()
+	switch {
+	case host == "localhost":
+		ip = net.IPv4(127, 0, 0, 1).To4()
+	case ip == nil:
+		ip = net.IPv4zero.To4()
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte(ip)}); err != nil {
+		syscall.Close(fd)
+		return nil, fmt.Errorf("bind port %d: %w", port, err)
+	}
+	return os.NewFile(uintptr(fd), "socket"), nil
+}
+
+// listen lets connections in, and takes the socket over: when the listener is closed, they are refused again.
+func listen(socket *os.File) (net.Listener, error) {
+	defer socket.Close()
+	if err := syscall.Listen(int(socket.Fd()), 4096); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return net.FileListener(socket)
 }

@@ -2,57 +2,57 @@ package sim
 
 import (
 	"bufio"
-	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
+	"github.com/google/go-cmp/cmp"
 )
 
-// The test binary also plays vllm.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "play" {
-		os.Exit(Main(os.Args[2:], os.Stdout, os.Stderr))
-	}
-	os.Exit(m.Run())
-}
-
-// serve runs a simulated server inside the test.
-func serve(t *testing.T, args ...string) *httptest.Server {
+// open makes a server and starts its engine.
+func open(t *testing.T, args ...string) *server {
 	t.Helper()
 	c, err := parse(append([]string{"m", "--step-time", "1ms", "--noise", "0"}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	traits, err := traitsOf(c.as)
-	if err != nil {
-		t.Fatal(err)
-	}
 	loop := newLoop(c.physics, c.faults)
-	loop.ready = time.Now()
-	s, err := newServer(c, traits, loop)
+	s, err := newServer(c, loop)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := make(chan struct{})
-	go loop.run(stop)
-	web := httptest.NewServer(s.handler())
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		loop.run(stop)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-ended
+		if s.truth != nil {
+			s.truth.file.Close()
+		}
+	})
+	return s
+}
+
+// serve runs a simulated server inside the test.
+func serve(t *testing.T, args ...string) *httptest.Server {
+	t.Helper()
+	web := httptest.NewServer(open(t, args...))
 	t.Cleanup(func() {
 		web.CloseClientConnections()
 		web.Close()
-		close(stop)
-		<-loop.done
 	})
 	return web
 }
@@ -61,11 +61,26 @@ func post(t *testing.T, url, body string) (int, string) {
 	t.Helper()
 	resp, err := http.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0, ""
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil && err != io.ErrUnexpectedEOF {
+		t.Error(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
@@ -73,274 +88,344 @@ func post(t *testing.T, url, body string) (int, string) {
 
 const streamed = `{"model":"m","prompt":[9,10,11],"max_tokens":4,"ignore_eos":true,"stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}`
 
-func TestAStreamHasAFrameForEachTokenThenUsageThenTheMark(t *testing.T) {
-	web := serve(t)
-	status, body := post(t, web.URL+"/v1/completions", streamed)
-	frames := strings.Split(strings.TrimSpace(body), "\n\n")
-	if status != 200 || len(frames) != 6 || frames[5] != "data: [DONE]" {
-		t.Fatalf("status %d, %d frames: %s", status, len(frames), body)
+// long is the same request with more tokens.
+func long(tokens int) string {
+	return strings.Replace(streamed, `"max_tokens":4`, fmt.Sprintf(`"max_tokens":%d`, tokens), 1)
+}
+
+// history sends requests on a fake clock and returns when each frame of each of them was written.
+func history(t *testing.T, seed string) (all []string) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "--noise", "0.1", "--drift-noise", "0.05", "--stalls", "0.05", "--sim-seed", seed, "--max-num-seqs", "2")
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for i := range 4 {
+			r := httptest.NewRequest("POST", "/v1/completions", strings.NewReader(strings.Replace(long(20), `"ignore_eos":true,`, "", 1)))
+			r.Header.Set("Content-Type", "application/json")
+			w := &stampWriter{ResponseRecorder: httptest.NewRecorder(), note: func() {
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, fmt.Sprint(i, " ", time.Since(begin)))
+			}}
+			wg.Go(func() { s.ServeHTTP(w, r) })
+			synctest.Wait() // one after the other into the queue
+		}
+		wg.Wait()
+	})
+	return all
+}
+
+// stampWriter notes each flush.
+type stampWriter struct {
+	*httptest.ResponseRecorder
+	note func()
+}
+
+func (w *stampWriter) Flush() {
+	w.note()
+	w.ResponseRecorder.Flush()
+}
+
+func TestTheSameSeedGivesTheSameRunToTheNanosecond(t *testing.T) {
+	count := func(all []string) map[string]int { // rows of one step go out in any order
+		n := map[string]int{}
+		for _, line := range all {
+			n[line]++
+		}
+		return n
 	}
-	for i, frame := range frames[:5] {
-		var f struct {
-			Object  string `json:"object"`
-			Choices []struct {
-				Finish *string `json:"finish_reason"`
-			} `json:"choices"`
-			Usage struct {
-				Output int `json:"completion_tokens"`
-			} `json:"usage"`
-		}
-		if err := json.Unmarshal([]byte(strings.TrimPrefix(frame, "data: ")), &f); err != nil {
-			t.Fatal(err)
-		}
-		last := i == 3
-		if i < 4 && (len(f.Choices) != 1 || f.Usage.Output != i+1 || (f.Choices[0].Finish != nil) != last) || i == 4 && (len(f.Choices) != 0 || f.Usage.Output != 4) {
-			t.Errorf("frame %d: %s", i, frame)
-		}
+	one, again, other := history(t, "5"), history(t, "5"), history(t, "6")
+	if len(one) < 20 {
+		t.Fatalf("only %d frames: %v", len(one), one)
 	}
-	_, body = post(t, web.URL+"/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":2,"ignore_eos":true,"stream":true}`)
-	if frames := strings.Split(strings.TrimSpace(body), "\n\n"); len(frames) != 4 || !strings.Contains(frames[0], `"role":"assistant"`) {
-		t.Errorf("chat: %s", body)
+	if diff := cmp.Diff(count(one), count(again)); diff != "" {
+		t.Errorf("the same seed gave another run:\n%s", diff)
+	}
+	if cmp.Equal(count(one), count(other)) {
+		t.Error("another seed gave the same run")
 	}
 }
 
-func TestRefusalsLookAsTheyDoInTheVersionThatIsPlayed(t *testing.T) {
-	for _, tc := range []struct {
-		as, body string
-		status   int
-		want     string
-	}{
-		{"0.32.0", `{"model":"nope","prompt":"x"}`, 404, `{"error":{"code":404,"message":"The model ` + "`nope`" + ` does not exist."`},
-		{"0.8.5", `{"model":"nope","prompt":"x"}`, 404, `"object":"error"`},
-		{"0.32.0", `{"model":"m","prompt":`, 400, `"type":"Bad Request"`},
-		{"0.32.0", `{"model":"m","prompt":"x","max_tokens":0}`, 400, `max_tokens must be at least 1, got 0`},
-		{"0.32.0", `{"model":"m","prompt":"x","max_tokens":99999999}`, 400, `cannot be greater than max_model_len`},
-		{"0.32.0", `{"model":"m","prompt":""}`, 400, `non-empty`},
-		{"0.32.0", `{"model":"m","prompt":[99999999],"max_tokens":2,"stream":true}`, 200, "data: {\"error\":{\"code\":400,\"message\":\"Token id 99999999 is out of vocabulary\""},
-	} {
-		web := serve(t, "--as", tc.as)
-		status, body := post(t, web.URL+"/v1/completions", tc.body)
-		if status != tc.status || !strings.Contains(body, tc.want) {
-			t.Errorf("%s as %s: %d %s", tc.body, tc.as, status, body)
+func TestTokensComeAtTheTimesOfThePhysics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "--step-time", "6ms", "--run-noise", "0", "--kv-time", "0s")
+		var at []time.Duration
+		begin := time.Now()
+		r := httptest.NewRequest("POST", "/v1/completions", strings.NewReader(streamed))
+		r.Header.Set("Content-Type", "application/json")
+		s.ServeHTTP(&stampWriter{httptest.NewRecorder(), func() { at = append(at, time.Since(begin)) }}, r)
+		first, step := 6060*time.Microsecond, 6020*time.Microsecond // three prompt tokens; then one sequence decoding
+		want := []time.Duration{first, first + step, first + 2*step, first + 3*step, first + 3*step, first + 3*step}
+		if diff := cmp.Diff(want, at); diff != "" {
+			t.Error(diff)
 		}
+	})
+}
+
+func TestSeveralPromptsAndTextsAreRowsOfOneAnswer(t *testing.T) {
+	web := serve(t)
+	_, body := post(t, web.URL+"/v1/completions", `{"model":"m","prompt":[[1,2],[3,4,5]],"n":2,"max_tokens":3,"ignore_eos":true}`)
+	var got struct {
+		Choices []struct{ Index int }
+		Usage   struct {
+			Prompt int `json:"prompt_tokens"`
+			Made   int `json:"completion_tokens"`
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Choices) != 4 || got.Choices[3].Index != 3 || got.Usage.Prompt != 5 || got.Usage.Made != 12 {
+		t.Errorf("%s", body)
+	}
+}
+
+func TestATextMayEndEarlyButNotBeforeMinTokensAndNotAtAllWithIgnoreEOS(t *testing.T) {
+	s := open(t, "--sim-seed", "3")
+	stopped := 0
+	for range 200 {
+		n, why := s.endOfText(50, 400)
+		if n < 50 || n > 400 || (why == "stop") != (n < 400) {
+			t.Fatalf("ended at %d by %s", n, why)
+		}
+		if why == "stop" {
+			stopped++
+		}
+	}
+	if stopped < 100 {
+		t.Errorf("only %d of 200 texts ended by themselves", stopped)
+	}
+}
+
+func TestAClientThatLeavesFreesItsPlace(t *testing.T) {
+	web := serve(t, "--max-num-seqs", "1")
+	resp, err := http.Post(web.URL+"/v1/completions", "application/json", strings.NewReader(long(30_000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if status, body := post(t, web.URL+"/v1/completions", streamed); status != 200 || !strings.HasSuffix(body, "[DONE]\n\n") {
+		t.Errorf("the next request: %d %s", status, body)
 	}
 }
 
 func TestAKeyIsAskedForBelowV1Only(t *testing.T) {
-	web := serve(t, "--api-key", "secret")
-	if status, _ := post(t, web.URL+"/v1/completions", streamed); status != 401 {
-		t.Errorf("without the key: %d", status)
+	t.Setenv("VLLM_API_KEY", "secret")
+	web := serve(t)
+	if status, body := post(t, web.URL+"/v1/completions", streamed); status != 401 || body != `{"error":"Unauthorized"}` {
+		t.Errorf("without the key: %d %s", status, body)
 	}
-	if resp, err := http.Get(web.URL + "/health"); err != nil || resp.StatusCode != 200 {
-		t.Errorf("health: %v", err)
+	if status, _ := get(t, web.URL+"/health"); status != 200 {
+		t.Errorf("health: %d", status)
+	}
+	r, err := http.NewRequest("GET", web.URL+"/v1/models", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer secret")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("with the key: %v %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
+func TestATextSurvivesTokenizingAndBack(t *testing.T) {
+	web := serve(t)
+	_, body := post(t, web.URL+"/tokenize", `{"model":"m","prompt":"Grüße <b>"}`)
+	var ids struct {
+		Count  int
+		Tokens []int
+	}
+	if err := json.Unmarshal([]byte(body), &ids); err != nil || ids.Count != len("Grüße <b>") {
+		t.Fatalf("%s: %v", body, err)
+	}
+	back, err := json.Marshal(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, body := post(t, web.URL+"/detokenize", strings.ToLower(string(back))); body != `{"prompt":"Grüße <b>"}` {
+		t.Errorf("came back as %s", body)
 	}
 }
 
-func TestEveryVersionHasItsOwnMetricNames(t *testing.T) {
-	for version, name := range map[string]string{"0.8.5": "vllm:gpu_cache_usage_perc", "0.32.0": "vllm:kv_cache_usage_perc"} {
-		web := serve(t, "--as", version)
-		post(t, web.URL+"/v1/completions", streamed)
-		resp, err := http.Get(web.URL + "/metrics")
-		if err != nil {
+func TestThePowerOfTheSimulatedGPUFollowsTheLoadAndItsEnergyIsThePowerAddedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, "--step-time", "100ms", "--run-noise", "0", "--fail", "throttle=0.5@10s")
+		read := func() map[string]float64 {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest("GET", "/sim/gpu", nil))
+			var body struct{ Devices []map[string]any }
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+				t.Fatal(err)
+			}
+			values := map[string]float64{}
+			for name, v := range body.Devices[0] {
+				if n, ok := v.(float64); ok {
+					values[name] = n
+				}
+			}
+			return values
+		}
+		time.Sleep(time.Second)
+		idle := read()
+		if idle["power_w"] != idleWatts || idle["energy_j"] != idleWatts || idle["util_percent"] != 0 || idle["throttle_bits"] != bitIdle {
+			t.Errorf("after an idle second: %v", idle)
+		}
+		r := httptest.NewRequest("POST", "/v1/completions", strings.NewReader(long(50)))
+		r.Header.Set("Content-Type", "application/json")
+		var wg sync.WaitGroup
+		wg.Go(func() { s.ServeHTTP(httptest.NewRecorder(), r) })
+		time.Sleep(2 * time.Second)
+		busy := read()
+		if busy["power_w"] != decodeWatts || busy["util_percent"] != 98 || busy["energy_j"] < 1.9*decodeWatts {
+			t.Errorf("after two busy seconds: %v", busy)
+		}
+		wg.Wait()
+		time.Sleep(10 * time.Second)
+		if hot := read(); hot["sm_clock_mhz"] != fullClockMHz/2 || int(hot["throttle_bits"])&bitThermal == 0 {
+			t.Errorf("throttled: %v", hot)
+		}
+	})
+}
+
+func TestTheTruthNamesEveryTokenOnceInOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "truth.jsonl")
+	web := serve(t, "--truth", path, "--fail", "merge=0.5")
+	post(t, web.URL+"/v1/completions", long(50))
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	index, at := 0, int64(0)
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var line struct {
+			ID     string
+			Prompt uint64
+			Index  int
+			Tokens int
+			At     int64 `json:"monotonic_ns"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			t.Fatal(err)
 		}
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			t.Fatal(err)
+		if line.Index != index+line.Tokens || line.At < at || line.Prompt != hashIDs([]int32{9, 10, 11}) || line.ID == "" {
+			t.Errorf("after token %d: %s", index, lines.Text())
 		}
-		if families[name] == nil || families["vllm:generation_tokens_total"].Metric[0].Counter.GetValue() != 4 {
-			t.Errorf("%s: %v", version, families)
-		}
+		index, at = line.Index, line.At
+	}
+	if index != 50 {
+		t.Errorf("the last token is %d, want 50", index)
 	}
 }
 
-func TestThePowerOfTheSimulatedGPUFollowsTheLoad(t *testing.T) {
-	read := func(web *httptest.Server) (watts, joules float64) {
-		resp, err := http.Get(web.URL + "/sim/gpu")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		var body struct {
-			Devices []struct {
-				Watts  float64 `json:"power_w"`
-				Joules float64 `json:"energy_j"`
-			} `json:"devices"`
-		}
-		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
-			t.Fatal(err)
-		}
-		return body.Devices[0].Watts, body.Devices[0].Joules
-	}
-	web := serve(t, "--step-time", "20ms")
-	idle, before := read(web)
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		post(t, web.URL+"/v1/completions", strings.Replace(streamed, `"max_tokens":4`, `"max_tokens":20`, 1))
-	}()
-	time.Sleep(200 * time.Millisecond)
-	busy, after := read(web)
-	<-finished
-	if idle != idleWatts || busy < decodeWatts-1 || after <= before {
-		t.Errorf("idle %g W, busy %g W, energy %g then %g J", idle, busy, before, after)
-	}
-}
-
-func TestToldFaultsHappenToTheStreams(t *testing.T) {
-	for fail, want := range map[string]func(string) bool{
-		"stream-errors=1": func(s string) bool {
-			return strings.Contains(s, `"error"`) && strings.HasSuffix(s, "data: [DONE]\n\n")
-		},
-		"cut-streams=1": func(s string) bool { return strings.Contains(s, "choices") && !strings.Contains(s, "[DONE]") },
-		"short=1": func(s string) bool {
-			return strings.Contains(s, `"completion_tokens":2,`) && !strings.Contains(s, `"completion_tokens":4`)
-		},
-		"merge=1": func(s string) bool { return strings.Count(s, `"text"`) == 1 },
-	} {
-		web := serve(t, "--fail", fail)
-		if _, body := post(t, web.URL+"/v1/completions", streamed); !want(body) {
-			t.Errorf("%s: %s", fail, body)
-		}
-	}
-}
-
-func TestTheCommandLineIsVLLMs(t *testing.T) {
+func TestTheProfilerAnswersAsItsVersionDoesAndLeavesATrace(t *testing.T) {
 	for _, tc := range []struct {
-		args []string
-		code int
-		want string
+		as    string
+		codes []int // start, start again, stop, stop again
 	}{
-		{[]string{"serve", "m", "--max-num-seq", "4"}, 2, "vllm: error: unrecognized arguments: --max-num-seq 4"},
-		{[]string{"serve", "m", "--swap-space", "4"}, 2, "vllm: error: unrecognized arguments: --swap-space 4"},
-		{[]string{"serve", "m", "--port"}, 2, "vllm serve: error: argument --port: expected one argument"},
-		{[]string{"serve", "m", "--max-num-seqs", "abc"}, 2, "vllm serve: error: argument --max-num-seqs: invalid int value: 'abc'"},
-		{[]string{"serve", "m", "--kv-cache-dtype", "nonsense"}, 2, "invalid choice: 'nonsense' (choose from 'auto'"},
-		{[]string{"serve", "/models/nothere"}, 1, "HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/models/nothere'"},
-		{[]string{"serve", "m", "--max-num-batched-tokens", "16", "--max-num-seqs", "64"}, 1, "max_num_batched_tokens (16) must be greater than or equal to max_num_seqs (64)"},
-		{[]string{"--version", "--as", "0.17.1"}, 0, "0.17.1\n"},
-		{[]string{"serve", "--help=all", "--as", "0.15.1"}, 0, "--swap-space SWAP_SPACE"},
-		{[]string{"m", "--as", "0.99"}, 2, "can play 0.8.5"},
-		{[]string{"m", "--fail", "sometimes"}, 2, "unknown fault"},
-		{[]string{"--help"}, 0, "--fail SPEC"},
+		{"0.32.0", []int{200, 409, 200, 200}},
+		{"0.17.1", []int{200, 200, 200, 500}},
+		{"0.15.1", []int{200, 200, 200, 500}},
+		{"0.8.5", []int{200, 200, 200, 200}},
 	} {
-		var out, errOut bytes.Buffer
-		code := Main(tc.args, &out, &errOut)
-		if code != tc.code || !strings.Contains(out.String()+errOut.String(), tc.want) {
-			t.Errorf("%v: exit %d\n%s%s", tc.args, code, out.String(), errOut.String())
+		dir := t.TempDir()
+		args := []string{"--as", tc.as, "--profiler-config", `{"profiler":"torch","torch_profiler_dir":"` + dir + `"}`}
+		if tc.as == "0.8.5" {
+			t.Setenv("VLLM_TORCH_PROFILER_DIR", dir)
+			args = args[:2]
 		}
+		web := serve(t, args...)
+		for i, path := range []string{"/start_profile", "/start_profile", "/stop_profile", "/stop_profile"} {
+			if status, body := post(t, web.URL+path, ""); status != tc.codes[i] {
+				t.Errorf("%s: call %d: %d %s, want %d", tc.as, i, status, body, tc.codes[i])
+			}
+		}
+		traces, err := filepath.Glob(filepath.Join(dir, "*.pt.trace.json.gz"))
+		if err != nil || len(traces) != 1 {
+			t.Fatalf("%s: traces %v (%v)", tc.as, traces, err)
+		}
+		readTrace(t, traces[0])
 	}
-	for _, version := range versions {
-		if len(flagsOf(version)) < 80 {
-			t.Errorf("%s has only %d flags", version, len(flagsOf(version)))
-		}
+	t.Setenv("VLLM_TORCH_PROFILER_DIR", t.TempDir())
+	if status, _ := post(t, serve(t).URL+"/start_profile", ""); status != 404 {
+		t.Errorf("0.32.0 took the variable that it does not know: %d", status)
 	}
 }
 
-// play starts the simulator as a process and waits until it is ready (or, with `starting`, until its engine starts).
-func play(t *testing.T, until string, args ...string) (*exec.Cmd, string) {
+func readTrace(t *testing.T, path string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	listener.Close()
-	cmd := exec.Command(os.Args[0], append([]string{"play", "serve", "m", "--port", fmt.Sprint(port)}, args...)...)
-	out, err := cmd.StdoutPipe()
+	defer f.Close()
+	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	var trace struct {
+		Events []struct{ Ph, Cat string } `json:"traceEvents"`
 	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), until) {
-			break
-		}
-	}
-	go io.Copy(io.Discard, out)
-	return cmd, fmt.Sprintf("http://127.0.0.1:%d", port)
-}
-
-// ended waits for the process and says how it ended; "" where it still runs after the limit.
-func ended(cmd *exec.Cmd, limit time.Duration) string {
-	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	select {
-	case <-done:
-		return cmd.ProcessState.String()
-	case <-time.After(limit):
-		return ""
+	if err := json.NewDecoder(z).Decode(&trace); err != nil || len(trace.Events) != 1 || trace.Events[0].Ph != "X" {
+		t.Errorf("%s: %+v (%v)", path, trace, err)
 	}
 }
 
-func TestSignalsEndItAsTheyEndTheVersionThatIsPlayed(t *testing.T) {
-	t.Run("idle", func(t *testing.T) {
-		cmd, _ := play(t, "Starting vLLM server", "--as", "0.32.0")
-		cmd.Process.Signal(syscall.SIGTERM)
-		if how := ended(cmd, 10*time.Second); how != "exit status 0" {
-			t.Errorf("ended with %q", how)
-		}
-	})
-	t.Run("one signal while the engine starts is lost, a second is not", func(t *testing.T) {
-		cmd, _ := play(t, "Starting to load model", "--as", "0.32.0", "--start-delay", "20s")
-		cmd.Process.Signal(syscall.SIGTERM)
-		time.Sleep(300 * time.Millisecond)
-		cmd.Process.Signal(syscall.SIGTERM)
-		if how := ended(cmd, 10*time.Second); how != "signal: interrupt" {
-			t.Errorf("ended with %q", how)
-		}
-	})
-	t.Run("an open stream holds old versions up", func(t *testing.T) {
-		cmd, url := play(t, "Starting vLLM server", "--as", "0.15.1", "--step-time", "20ms")
-		waitReady(t, url)
-		resp, err := http.Post(url+"/v1/completions", "application/json", strings.NewReader(strings.Replace(streamed, `"max_tokens":4`, `"max_tokens":9999`, 1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd.Process.Signal(syscall.SIGTERM)
-		time.Sleep(500 * time.Millisecond)
-		if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
-			t.Error("it ended although a stream was open")
-		}
-		resp.Body.Close()
-		if how := ended(cmd, 10*time.Second); how != "exit status 0" {
-			t.Errorf("ended with %q", how)
-		}
-	})
-	t.Run("an engine that dies ends it with code 0", func(t *testing.T) {
-		cmd, _ := play(t, "Starting vLLM server", "--fail", "crash-after=200ms")
-		if how := ended(cmd, 10*time.Second); how != "exit status 0" {
-			t.Errorf("ended with %q", how)
-		}
-	})
+func BenchmarkFrame(b *testing.B) {
+	c, err := parse([]string{"m"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := newServer(c, newLoop(c.physics, c.faults))
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := newFrames(s, job{}, "cmpl-1", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		f.part(part{tokens: 1, made: 7})
+	}
 }
 
-func waitReady(t *testing.T, url string) {
-	t.Helper()
-	for range 100 {
-		if resp, err := http.Get(url + "/health"); err == nil {
-			resp.Body.Close()
+func FuzzARequestIsAnsweredWhateverItSays(f *testing.F) {
+	for _, body := range []string{streamed, `{"model":"m","prompt":["a","b"],"n":2}`, `{"model":"m","prompt":[[1],[2]]}`, `{"model":"m","prompt":`, `{"prompt":null}`,
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}`, `{"model":"m","prompt":[99999999]}`, `{"model":"m","prompt":"x","max_tokens":"y"}`, `[]`} {
+		f.Add(body, false)
+		f.Add(body, true)
+	}
+	c, err := parse([]string{"m"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, err := newServer(c, newLoop(c.physics, c.faults))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body string, chat bool) {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		j, refusal := s.understand(r, chat)
+		if refusal != nil {
+			if _, err := marshal(s.body(*refusal)); err != nil || refusal.status < 400 {
+				t.Errorf("refused with %+v: %v", refusal, err)
+			}
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("never ready")
-}
-
-func TestUntilItIsReadyConnectionsAreRefusedAndThePortIsTaken(t *testing.T) {
-	_, url := play(t, "Starting to load model", "--start-delay", "20s")
-	if _, err := http.Get(url + "/health"); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("got %v, want a refused connection", err)
-	}
-	var errOut bytes.Buffer
-	port := url[strings.LastIndexByte(url, ':')+1:]
-	if code := Main([]string{"m", "--port", port}, io.Discard, &errOut); code != 1 || !strings.Contains(errOut.String(), "OSError: [Errno 98] Address already in use") {
-		t.Errorf("a second server on the port: exit %d %s", code, errOut.String())
-	}
+		if len(j.prompts) == 0 || j.want < 1 || j.n < 1 {
+			t.Errorf("taken as %+v", j)
+		}
+		for _, ids := range j.prompts {
+			if len(ids) == 0 || len(ids)+j.want > c.maxLen {
+				t.Errorf("a prompt of %d tokens and %d more was taken", len(ids), j.want)
+			}
+		}
+	})
 }
