@@ -49,34 +49,9 @@ func nearest(word string, known []string) string {
 	}
 	best, distance := "", 1+max(2, len(word)/3)
 	for _, k := range known {
-		if d := edits(strings.ToLower(word), k); d < distance && d < len(k) {
+		if d := lab.Edits(strings.ToLower(word), k); d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}
 	return best
-}
-
-// edits counts insertions, deletions, replacements and swaps of neighbours between two words.
-func edits(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range len(b) + 1 {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+
+	"lab/internal/lab"
 )
 
 // Flags is what `vllm serve` accepts, by long name without dashes.
@@ -56,7 +58,7 @@ func (f Flags) Suggest(name string) string {
 		return best
 	}
 	for _, candidate := range names {
-		if d := editDistance(name, candidate); d < bestDistance {
+		if d := lab.Edits(name, candidate); d < bestDistance {
 			best, bestDistance = candidate, d
 		}
 	}
@@ -70,25 +72,6 @@ func (f Flags) Suggest(name string) string {
 		}
 	}
 	return best
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // parseHelp reads the options out of a help text of argparse. An option stands two columns in and its explanation, if

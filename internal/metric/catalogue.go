@@ -110,30 +110,9 @@ func Default(l lab.Load) string {
 func Suggest(name string) string {
 	best, distance := "", 1+len(name)/2
 	for _, known := range Names() {
-		if d := edits(strings.ToLower(name), known); d < distance {
+		if d := lab.Edits(strings.ToLower(name), known); d < distance {
 			best, distance = known, d
 		}
 	}
 	return best
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
