@@ -117,11 +117,3 @@ func probe(cfg Config) Found {
 	}
 	return found
 }
-
-// libraryFromEnv is where a driver library may be named, for tests and odd installations.
-func libraryFromEnv(lib string) string {
-	if lib != "" {
-		return lib
-	}
-	return os.Getenv("LAB_NVML_LIB")
-}

@@ -199,7 +199,7 @@ func TestAKilledRunKeepsAllThatIsOlderThanTwoSeconds(t *testing.T) {
 		if n <= safe || safe < 0 {
 			t.Errorf("run %s has %d records; record %d was made more than two seconds before the kill", id, n, safe)
 		}
-		run, err := db.Run(id)
+		run, err := runOf(db, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +262,7 @@ func checkKilled(t *testing.T, db *DB, done map[string]told, checked map[string]
 		if n, told := numbered(t, tables), done[e.ID]; n <= told.seq && told.what != "" {
 			t.Errorf("run %s has %d records; %d was %s", e.ID, n, told.seq, told.what)
 		}
-		summary, err := db.Summary(e.ID)
+		summary, err := summaryOf(db, e.ID)
 		if err != nil {
 			t.Error(err)
 		}

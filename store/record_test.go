@@ -115,7 +115,7 @@ func TestALiveRunIsReadWhileItIsRecorded(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	got, err := db.Run(run.ID)
+	got, err := runOf(db, run.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestALiveRunIsReadWhileItIsRecorded(t *testing.T) {
 	if _, err := Open(db.dir); err != nil { // another lab starts
 		t.Fatal(err)
 	}
-	if got, _ = db.Run(run.ID); got.Outcome != lab.Live {
+	if got, _ = runOf(db, run.ID); got.Outcome != lab.Live {
 		t.Errorf("another start made the live run %q", got.Outcome)
 	}
 }
@@ -179,7 +179,7 @@ func TestASealIsTheEndOfTheWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, []lab.Event{{At: 1}}, got.Events)
-	if run, _ := db.Run(w.id); run.Outcome != lab.Complete {
+	if run, _ := runOf(db, w.id); run.Outcome != lab.Complete {
 		t.Errorf("the sealed run is %q", run.Outcome)
 	}
 }

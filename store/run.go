@@ -64,18 +64,6 @@ func (h head) begin(tx *bbolt.Tx) error {
 	return errors.Join(err, put(tx, "meta", "schema", schema), put(tx, "meta", "head", h))
 }
 
-// Run is what is known of a run itself.
-func (db *DB) Run(id string) (lab.Run, error) {
-	h, err := db.head(id)
-	return h.Run, err
-}
-
-// Summary is a sealed run's numbers; those of a run that was not sealed are empty.
-func (db *DB) Summary(id string) (lab.Summary, error) {
-	h, err := db.head(id)
-	return h.Summary, err
-}
-
 // Sealed is a run with its numbers. No record is read for it.
 func (db *DB) Sealed(id string) (lab.Sealed, error) {
 	h, err := db.head(id)

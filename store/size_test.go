@@ -90,10 +90,10 @@ func BenchmarkShowOfALongRun(b *testing.B) {
 	db := open(b, b.TempDir())
 	id := sealBig(b, db, 10_000, 256)
 	for b.Loop() {
-		if _, err := db.Run(id); err != nil {
+		if _, err := runOf(db, id); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := db.Summary(id); err != nil {
+		if _, err := summaryOf(db, id); err != nil {
 			b.Fatal(err)
 		}
 	}

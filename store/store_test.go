@@ -159,3 +159,13 @@ func anyTables(rng *rand.Rand) lab.Tables {
 	}
 	return t
 }
+
+func runOf(db *DB, id string) (lab.Run, error) {
+	s, err := db.Sealed(id)
+	return s.Run, err
+}
+
+func summaryOf(db *DB, id string) (lab.Summary, error) {
+	s, err := db.Sealed(id)
+	return s.Summary, err
+}

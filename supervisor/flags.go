@@ -37,9 +37,6 @@ func (f Flags) Get(name string) (Flag, bool) {
 	return flag, ok
 }
 
-// Len is the number of flags, the --no- forms left out.
-func (f Flags) Len() int { return len(f.byName) }
-
 // Suggest returns the flag that was probably meant, or "".
 func (f Flags) Suggest(name string) string {
 	name = strings.ReplaceAll(name, "_", "-")

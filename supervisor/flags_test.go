@@ -83,7 +83,7 @@ func TestVLLMIsAskedForItsFlagsOnceAndAgainAfterItChanged(t *testing.T) {
 	for range 2 {
 		flags, err := inst.Flags(t.Context(), filepath.Join(dir, "cache"))
 		if err != nil || !flags.Has("swap_space") || flags.Has("swap") {
-			t.Fatalf("flags %v, %v", flags.Len(), err)
+			t.Fatalf("flags %v, %v", len(flags.byName), err)
 		}
 	}
 	if log, _ := os.ReadFile(asked); string(log) != "serve --help=all\nserve --help\n" {

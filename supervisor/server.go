@@ -268,11 +268,6 @@ func (s *Server) look() []process {
 // Down is closed when the server ended or its engine died without lab having asked for it.
 func (s *Server) Down() <-chan struct{} { return s.down }
 
-// LogTail returns the last n lines of the server's log.
-func (s *Server) LogTail(n int) []lab.LogLine {
-	return s.log.tail(max(0, n))
-}
-
 // dyingTime is how long a server whose engine is dead may take to end: vllm looks every 5 s whether it should.
 const dyingTime = 10 * time.Second
 

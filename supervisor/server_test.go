@@ -71,8 +71,8 @@ func TestAServerBecomesReadyAndStopsLeavingNothing(t *testing.T) {
 	if _, _, err := Attach(t.Context(), s.URL(), "sesame", "another"); err == nil {
 		t.Error("attached to a model that is not served")
 	}
-	if len(s.LogTail(1)) != 1 || !slices.Equal(s.Group(), []int{s.PID()}) {
-		t.Errorf("log %v, group %v", s.LogTail(1), s.Group())
+	if len(s.log.tail(1)) != 1 || !slices.Equal(s.Group(), []int{s.PID()}) {
+		t.Errorf("log %v, group %v", s.log.tail(1), s.Group())
 	}
 	stop := s.Stop(t.Context())
 	if stop.Exit != "exit code 0" || !slices.Equal(stop.Signals, []string{"SIGTERM"}) || len(stop.Leftovers) > 0 {
@@ -131,7 +131,7 @@ func TestAServerThatDoesNotObeyIsKilledWithEverythingItStarted(t *testing.T) {
 					t.Fatal(err)
 				}
 			} else {
-				until(10*time.Second, func() bool { return len(s.LogTail(1)) > 0 }) // it handles signals by then
+				until(10*time.Second, func() bool { return len(s.log.tail(1)) > 0 }) // it handles signals by then
 			}
 			stop := s.Stop(t.Context())
 			if stop.Exit != c.exit || !slices.Equal(stop.Signals, c.signals) || !strings.Contains(strings.Join(stop.Leftovers, "\n"), c.leftover) {
@@ -343,7 +343,7 @@ func TestAnEngineThatFailedAndDoesNotEndIsNotWaitedFor(t *testing.T) {
 	epoch := lab.NewEpoch()
 	epoch.Monotonic -= int64(time.Hour) // so that moments can be moved back
 	s := launchChild(t, "silent stuck", func(_ *Launch, o *Options) { o.Clock = epoch.Clock() })
-	until(20*time.Second, func() bool { return len(s.LogTail(9)) == 3 })
+	until(20*time.Second, func() bool { return len(s.log.tail(9)) == 3 })
 	s.log.mu.Lock()
 	s.log.fatal -= giveUpAfter + time.Second
 	s.log.mu.Unlock()

@@ -34,7 +34,7 @@ func realServer(t *testing.T) (Launch, Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("vllm %s has %d flags", inst.Version, flags.Len())
+	t.Logf("vllm %s has %d flags", inst.Version, len(flags.byName))
 	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestARealVLLMServesAndStopsLeavingNothing(t *testing.T) {
 	}
 	facts, err := s.WaitReady(t.Context())
 	if err != nil {
-		for _, line := range s.LogTail(30) {
+		for _, line := range s.log.tail(30) {
 			t.Log(line.Text)
 		}
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestARealVLLMWhoseEngineIsKilledFailsAlthoughItExitsWithZero(t *testing.T) 
 	<-s.Down()
 	f := s.Failure()
 	t.Logf("%+v", f)
-	for _, line := range s.LogTail(40) {
+	for _, line := range s.log.tail(40) {
 		t.Log(line.Text)
 	}
 	if f == nil || f.Class != lab.FailEngine {

@@ -97,9 +97,6 @@ func (r RequestRecord) E2EL() (time.Duration, bool) {
 	return r.Chunks[len(r.Chunks)-1].At - r.Origin(), true
 }
 
-// End is the moment the request was over, however it ended.
-func (r RequestRecord) End() (time.Duration, bool) { return r.Done, r.Done > 0 }
-
 // Lag is how late the request left: sent - intended.
 func (r RequestRecord) Lag() (time.Duration, bool) {
 	if r.Sent == 0 {

@@ -69,17 +69,15 @@ type EventKind string
 
 // The kinds of events.
 const (
-	ServerStart  EventKind = "server.start"
-	ServerReady  EventKind = "server.ready"
-	ServerExit   EventKind = "server.exit"
-	ServerStop   EventKind = "server.stop"
-	ServerHang   EventKind = "server.hang"
-	LoadStart    EventKind = "load.start"
-	LoadEnd      EventKind = "load.end"
-	LoadLate     EventKind = "loadgen.late"
-	SamplerLost  EventKind = "sampler.lost"
-	GPUThrottled EventKind = "gpu.throttle"
-	UserStop     EventKind = "user.stop"
+	ServerStart EventKind = "server.start"
+	ServerReady EventKind = "server.ready"
+	ServerExit  EventKind = "server.exit"
+	ServerStop  EventKind = "server.stop"
+	ServerHang  EventKind = "server.hang"
+	LoadStart   EventKind = "load.start"
+	LoadEnd     EventKind = "load.end"
+	SamplerLost EventKind = "sampler.lost"
+	UserStop    EventKind = "user.stop"
 )
 
 // LogLine is one line that the server wrote.
