@@ -21,6 +21,19 @@ type Request struct {
 	Fixed  bool   // exactly Output: the server was told to ignore its end mark
 }
 
+// Prompts gives the prompts of a load one by one; the same index always gives the same.
+type Prompts interface {
+	At(i int) lab.Prompt
+	Distinct() int // how many there are before they come again; 0: they never do
+}
+
+// Check finds what is wrong with the request body of a load, without sending anything: Run would find it too, but only
+// once a server is up.
+func Check(l lab.Load) error {
+	_, err := newBodies("", l)
+	return err
+}
+
 // bodies builds the requests of a load. What all of them share is encoded once.
 type bodies struct {
 	path   string
@@ -48,6 +61,9 @@ func newBodies(model string, l lab.Load) (bodies, error) {
 	if l.Temperature != nil {
 		fields["temperature"] = *l.Temperature
 	}
+	if l.ServerSampling {
+		delete(fields, "temperature")
+	}
 	maps.Copy(fields, l.Body)
 	text, err := json.Marshal(fields)
 	if err != nil {
@@ -57,10 +73,13 @@ func newBodies(model string, l lab.Load) (bodies, error) {
 	if b.chat {
 		b.path = "/v1/chat/completions"
 	}
+	if l.Endpoint != "" {
+		b.path = l.Endpoint
+	}
 	return b, nil
 }
 
-func (b bodies) request(seq int, p Prompt) Request {
+func (b bodies) request(seq int, p lab.Prompt) Request {
 	const perID = 7 // an id of six digits and its comma
 	text := make([]byte, 0, len(b.prefix)+len(p.Text)+len(p.Messages)+perID*len(p.IDs)+128)
 	text = append(text, b.prefix...)
@@ -88,7 +107,7 @@ func (b bodies) request(seq int, p Prompt) Request {
 		text = strconv.AppendInt(text, int64(p.Output), 10)
 	}
 	text = append(text, '}')
-	return Request{Seq: seq, Path: b.path, Body: text, Prompt: p.Hash, Input: len(p.IDs), Output: p.Output, Fixed: b.fixed}
+	return Request{Seq: seq, Path: b.path, Body: text, Prompt: p.Hash, Input: max(p.Input, len(p.IDs)), Output: p.Output, Fixed: b.fixed}
 }
 
 func quote(text string) []byte {

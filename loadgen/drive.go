@@ -16,8 +16,8 @@ type Do func(ctx context.Context, r Request, rec *lab.RequestRecord)
 type Options struct {
 	Target   Target
 	Phase    lab.Phase
-	Pool     uint64 // pool of prompts of the measured requests; 0 unless the server has seen that pool before
-	Vocab    int    // random token ids are below it
+	Prompts  Prompts
+	Times    []time.Duration // of an open loop, from the start of the phase; nil: Arrivals
 	Clock    lab.Clock
 	Record   func(lab.RequestRecord) // from many goroutines; must not block
 	Sample   func(lab.Sample)        // the client's measurements of itself
@@ -32,8 +32,8 @@ type Report struct {
 	Repeated   int // of these, with a prompt that the phase had sent before: the file is shorter than the load
 }
 
-// Warm sends the phase's warm-up: requests of the same kind with other prompts, recorded under lab.Warmup. The first
-// request of a kind can take seconds in a fresh server.
+// Warm sends the phase's warm-up: requests of the same kind, recorded under lab.Warmup; the prompts should be others than
+// those of the phase. The first request of a kind can take seconds in a fresh server.
 func Warm(ctx context.Context, o Options) error {
 	l := o.Phase.Load
 	if l.Warmup == 0 {
@@ -42,9 +42,8 @@ func Warm(ctx context.Context, o Options) error {
 	if l.Concurrency == 0 {
 		l.Concurrency = min(l.Warmup, 8)
 	}
-	l.Rate, l.Requests, l.Duration = 0, l.Warmup, 0
-	o.Phase = lab.Phase{Name: lab.Warmup, Load: l}
-	o.Pool += warmup
+	l.Rate, l.RampUp, l.Requests, l.Duration = 0, nil, l.Warmup, 0
+	o.Phase, o.Times = lab.Phase{Name: lab.Warmup, Load: l}, nil
 	_, err := Run(ctx, o)
 	return err
 }
@@ -52,10 +51,6 @@ func Warm(ctx context.Context, o Options) error {
 // Run drives one phase to its end and returns when every request has ended. When ctx ends, nothing more is sent and
 // what is in flight is ended and recorded as canceled with the cause.
 func Run(ctx context.Context, o Options) (Report, error) {
-	source, err := newPrompts(o.Phase.Load, o.Vocab, o.Pool)
-	if err != nil {
-		return Report{}, err
-	}
 	bodies, err := newBodies(o.Target.Model, o.Phase.Load)
 	if err != nil {
 		return Report{}, err
@@ -72,7 +67,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	self.Go(func() { d.measureSelf(measured) })
 	defer self.Wait()
 	defer stop()
-	return d.run(ctx, source, bodies), nil
+	return d.run(ctx, bodies), nil
 }
 
 // driver is one phase while it runs.
@@ -83,21 +78,24 @@ type driver struct {
 	flight sync.WaitGroup
 }
 
-func (d *driver) run(ctx context.Context, source prompts, b bodies) Report {
-	l := d.Phase.Load
-	times := Arrivals(l)
+func (d *driver) run(ctx context.Context, b bodies) Report {
+	l, source := d.Phase.Load, d.Prompts
+	times := d.Times
+	if times == nil {
+		times = Arrivals(l)
+	}
 	n := l.Requests
 	if l.Open() {
 		n = len(times)
 	}
 	feed, stop := context.WithCancel(ctx)
-	requests := make(chan Request, ahead(n, l.Concurrency, len(b.request(0, source.at(0)).Body)))
+	requests := make(chan Request, ahead(n, l.Concurrency, len(b.request(0, source.At(0)).Body)))
 	for i := range cap(requests) {
-		requests <- b.request(i, source.at(i))
+		requests <- b.request(i, source.At(i))
 	}
 	var builder sync.WaitGroup
 	builder.Go(func() { build(feed, requests, source, b, n) })
-	if d.client != nil {
+	if d.client != nil && !l.OnDemand {
 		d.client.connect(ctx, connections(l))
 	}
 	d.start = d.Clock.Now()
@@ -111,7 +109,7 @@ func (d *driver) run(ctx context.Context, source prompts, b bodies) Report {
 	report.End = d.Clock.Now()
 	stop()
 	builder.Wait()
-	if distinct := source.distinct(); distinct > 0 {
+	if distinct := source.Distinct(); distinct > 0 {
 		report.Repeated = max(0, report.Offered-distinct)
 	}
 	return report
@@ -129,11 +127,11 @@ func ahead(n, concurrency, size int) int {
 }
 
 // build makes what was not built ahead, in order. Without a number it goes on until ctx ends.
-func build(ctx context.Context, out chan<- Request, source prompts, b bodies, n int) {
+func build(ctx context.Context, out chan<- Request, source Prompts, b bodies, n int) {
 	defer close(out)
 	for i := cap(out); n == 0 || i < n; i++ {
 		select {
-		case out <- b.request(i, source.at(i)):
+		case out <- b.request(i, source.At(i)):
 		case <-ctx.Done():
 			return
 		}

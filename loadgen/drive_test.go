@@ -25,6 +25,19 @@ func random(l lab.Load) lab.Load {
 	return l
 }
 
+// numbered are prompts of 20 token ids that spell their index.
+type numbered struct{ from int }
+
+func (numbered) Distinct() int { return 0 }
+
+func (n numbered) At(i int) lab.Prompt {
+	ids := make([]int32, 20)
+	for k, rest := 0, n.from+i; k < len(ids); k, rest = k+1, rest/10 {
+		ids[k] = int32(100 + rest%10)
+	}
+	return lab.Prompt{IDs: ids, Output: 4, Hash: uint64(n.from + i)}
+}
+
 // drive runs a load in virtual time against a server that takes `takes` for each request.
 func drive(t *testing.T, ctx context.Context, l lab.Load, takes time.Duration) ([]lab.RequestRecord, Report) {
 	t.Helper()
@@ -32,7 +45,7 @@ func drive(t *testing.T, ctx context.Context, l lab.Load, takes time.Duration) (
 	var mu sync.Mutex
 	var records []lab.RequestRecord
 	report, err := Run(ctx, Options{
-		Phase: lab.Phase{Name: "p", Load: random(l)}, Vocab: 512, Clock: clock, Progress: &Progress{},
+		Phase: lab.Phase{Name: "p", Load: random(l)}, Prompts: numbered{}, Clock: clock, Progress: &Progress{},
 		Record: func(r lab.RequestRecord) { mu.Lock(); defer mu.Unlock(); records = append(records, r) },
 		Sample: func(lab.Sample) {},
 		Do: func(ctx context.Context, r Request, rec *lab.RequestRecord) {
@@ -187,17 +200,19 @@ func TestAPromptFileThatIsTooShortIsCountedAsRepeats(t *testing.T) {
 	})
 }
 
-func TestTheWarmUpSendsOtherPromptsAndIsMarked(t *testing.T) {
+func TestTheWarmUpIsRecordedApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := random(lab.Load{Rate: 1, Requests: 20, Warmup: 20, Seed: 5})
-		o := Options{Phase: lab.Phase{Name: "p", Load: l}, Vocab: 512, Clock: lab.NewEpoch().Clock(), Progress: &Progress{}, Sample: func(lab.Sample) {}}
+		o := Options{Phase: lab.Phase{Name: "p", Load: l}, Prompts: numbered{}, Clock: lab.NewEpoch().Clock(), Progress: &Progress{}, Sample: func(lab.Sample) {}}
 		o.Do = func(_ context.Context, _ Request, rec *lab.RequestRecord) { rec.Done = 1 }
 		var mu sync.Mutex
 		phases := map[uint64]string{}
 		o.Record = func(r lab.RequestRecord) { mu.Lock(); defer mu.Unlock(); phases[r.Prompt] += r.Phase }
+		o.Prompts = numbered{from: 1000}
 		if err := Warm(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
+		o.Prompts = numbered{}
 		if _, err := Run(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +231,7 @@ func TestTheClientSamplesItselfOnceASecond(t *testing.T) {
 		clock := lab.NewEpoch().Clock()
 		var samples []lab.Sample // all from one goroutine, which Run waits for
 		_, err := Run(t.Context(), Options{
-			Phase: lab.Phase{Load: random(lab.Load{Concurrency: 3, Requests: 3})}, Vocab: 512, Clock: clock, Progress: &Progress{},
+			Phase: lab.Phase{Load: random(lab.Load{Concurrency: 3, Requests: 3})}, Prompts: numbered{}, Clock: clock, Progress: &Progress{},
 			Record: func(lab.RequestRecord) {}, Sample: func(s lab.Sample) { samples = append(samples, s) },
 			Do: func(_ context.Context, _ Request, rec *lab.RequestRecord) {
 				time.Sleep(9500 * time.Millisecond)

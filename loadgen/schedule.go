@@ -11,34 +11,61 @@ import (
 // Arrivals are the intended send times of an open loop, as offsets from the start of the phase: known before the first
 // request, from rate, burstiness and seed alone, so that both arms of an A/B get the same. Gaps are gamma distributed
 // with shape = burstiness and mean 1/rate: 1 makes a Poisson process, +Inf constant gaps. Rate +Inf sends all at 0.
-// There are Requests of them, or as many as fall into Duration, whichever is fewer. Nil for a closed loop.
+// There are Requests of them, or as many as fall into Duration, whichever is fewer. Where only Requests ends the phase,
+// the times are scaled so that the last request leaves at exactly Requests/rate, as `vllm bench serve` does since July
+// 2025: the rate achieved is then the rate asked for. Nil for a closed loop.
 func Arrivals(l lab.Load) []time.Duration {
 	if !l.Open() {
 		return nil
 	}
-	rate, shape := float64(l.Rate), float64(l.Burstiness)
+	if l.RampUp == nil && math.IsInf(float64(l.Rate), 1) {
+		return make([]time.Duration, l.Requests)
+	}
+	var seconds []float64
+	random := rand.New(rand.NewPCG(l.Seed, 0xa55))
+	limit := time.Duration(l.Duration).Seconds()
+	at := 0.0
+	for i := 0; l.Requests == 0 || i < l.Requests; i++ {
+		at += gap(random, rateOf(l, i), float64(l.Burstiness))
+		if limit > 0 && at >= limit {
+			break
+		}
+		seconds = append(seconds, at)
+	}
+	scale := 1.0
+	if limit == 0 && l.RampUp == nil && at > 0 {
+		scale = float64(l.Requests) / float64(l.Rate) / at
+	}
+	times := make([]time.Duration, len(seconds))
+	for i, s := range seconds {
+		times[i] = time.Duration(s * scale * float64(time.Second))
+	}
+	return times
+}
+
+// gap draws the time before the next request: gamma distributed with mean 1/rate.
+func gap(random *rand.Rand, rate, shape float64) float64 {
 	if shape == 0 {
 		shape = 1
 	}
-	if math.IsInf(rate, 1) {
-		return make([]time.Duration, l.Requests)
+	if math.IsInf(shape, 1) {
+		return 1 / rate
 	}
-	random := rand.New(rand.NewPCG(l.Seed, 0xa55))
-	var times []time.Duration
-	at := 0.0
-	for l.Requests == 0 || len(times) < l.Requests {
-		gap := 1 / rate
-		if !math.IsInf(shape, 1) {
-			gap = gamma(random, shape) / (shape * rate)
-		}
-		at += gap
-		when := time.Duration(at * float64(time.Second))
-		if l.Duration > 0 && when >= time.Duration(l.Duration) {
-			break
-		}
-		times = append(times, when)
+	return gamma(random, shape) / (shape * rate)
+}
+
+// rateOf is the rate at request i.
+func rateOf(l lab.Load, i int) float64 {
+	r := l.RampUp
+	if r == nil {
+		return float64(l.Rate)
 	}
-	return times
+	start, end := float64(r.Start), float64(r.End)
+	part := float64(i) / float64(max(1, l.Requests-1))
+	if r.Strategy == "exponential" {
+		return start * math.Pow(end/start, part)
+	}
+	return start + (end-start)*part
 }
 
 // gamma draws from the gamma distribution with the given shape and scale 1, by Marsaglia and Tsang, "A simple method

@@ -123,21 +123,17 @@ func compareToTruth(b *testing.B, streams int) {
 	var mu sync.Mutex
 	var records []lab.RequestRecord
 	o := Options{
-		Target: Target{URL: server.URL, Model: "m"}, Phase: lab.Phase{Name: "p", Load: l}, Vocab: 512, Clock: clock, Progress: &Progress{},
+		Target: Target{URL: server.URL, Model: "m"}, Phase: lab.Phase{Name: "p", Load: l}, Prompts: numbered{}, Clock: clock, Progress: &Progress{},
 		Record: func(r lab.RequestRecord) { mu.Lock(); defer mu.Unlock(); records = append(records, r) },
 		Sample: func(lab.Sample) {},
 	}
 	if _, err := Run(b.Context(), o); err != nil {
 		b.Fatal(err)
 	}
-	source, err := newPrompts(l, 512, measured)
-	if err != nil {
-		b.Fatal(err)
-	}
 	var first, gaps []float64
 	for _, r := range records {
 		var ids []int
-		for _, id := range source.at(r.Seq).IDs {
+		for _, id := range (numbered{}).At(r.Seq).IDs {
 			ids = append(ids, int(id))
 		}
 		wrote := truth.writes[promptKey(ids)]

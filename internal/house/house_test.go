@@ -19,11 +19,11 @@ var floors = map[string]int{
 	"internal/lab": 0,
 
 	"supervisor": 1, "gpu": 1, "loadgen": 1, "profiling": 1, "store": 1, "matrices": 1,
-	"internal/metric": 1, "internal/sim": 1,
+	"internal/metric": 1, "internal/sim": 1, "internal/dataset": 1,
 
-	"internal/compare": 2, "internal/kit": 2, "internal/box": 2, "internal/report": 2,
+	"internal/compare": 2, "internal/kit": 2, "internal/box": 2,
 
-	"internal/runner": 3, "internal/live": 3,
+	"internal/runner": 3, "internal/live": 3, "internal/report": 3,
 
 	"cmd/lab": 4,
 

@@ -15,7 +15,9 @@ type RequestRecord struct {
 	FirstByte time.Duration `json:"first_byte,omitempty"` // first byte of the response head
 	Done      time.Duration `json:"done,omitempty"`       // end of the body, or the moment of the error
 
-	Chunks []Chunk `json:"chunks,omitempty"` // every event that carried output, in order
+	Chunks []Chunk         `json:"chunks,omitempty"` // every event that carried output, in order
+	Empty  []time.Duration `json:"empty,omitempty"`  // events with choices that carried none, such as the one that opens a chat message
+	Text   string          `json:"text,omitempty"`   // what was generated; kept only where the load asks for it
 
 	WantInput  int    `json:"want_input,omitempty"`  // tokens asked for; 0 = unknown
 	WantOutput int    `json:"want_output,omitempty"` // tokens asked for

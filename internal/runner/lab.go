@@ -10,6 +10,7 @@ import (
 
 	"lab/gpu"
 	"lab/internal/box"
+	"lab/internal/dataset"
 	"lab/internal/lab"
 	"lab/loadgen"
 	"lab/store"
@@ -56,7 +57,7 @@ func obstacle(format string, args ...any) error {
 // files are there, the disk has room, a GPU is there if asked for. What the installed vllm refuses is a lab.Faults.
 func (l *Lab) Prepare(ctx context.Context, e lab.Experiment) (Ready, error) {
 	r := Ready{Experiment: e, vocab: l.vocab(e)}
-	if err := checkFiles(r); err != nil {
+	if err := checkFiles(ctx, r); err != nil {
 		return r, err
 	}
 	if name := e.Server.APIKeyEnv; name != "" {
@@ -105,15 +106,16 @@ func (l *Lab) vocab(e lab.Experiment) int {
 			return v
 		}
 	}
-	if v, ok := loadgen.Vocab(e.Server.Model, l.Getenv); ok {
+	if v, ok := dataset.Vocab(e.Server.Model, l.Getenv); ok {
 		return v
 	}
 	return common
 }
 
-func checkFiles(r Ready) error {
+func checkFiles(ctx context.Context, r Ready) error {
 	for _, p := range r.Experiment.Phases {
-		if err := loadgen.Check(p.Load, r.vocab); err != nil {
+		_, err := dataset.Open(ctx, p.Load, dataset.Env{Vocab: r.vocab})
+		if err := errors.Join(err, loadgen.Check(p.Load)); err != nil {
 			return obstacle("phase %s: %w", p.Name, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lab/gpu"
+	"lab/internal/dataset"
 	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/loadgen"
@@ -185,31 +186,47 @@ func (j *job) pool(phase int) uint64 {
 func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) error {
 	for i, p := range j.run.Experiment.Phases {
 		o := loadgen.Options{
-			Target: t.Target, Phase: p, Pool: j.pool(i), Vocab: j.ready.vocab, Clock: j.clock,
+			Target: t.Target, Phase: p, Clock: j.clock,
 			Record: j.writer.Request, Sample: j.writer.Sample, Progress: progress,
 		}
 		j.status.phase(p, "warm-up", progress.Snapshot())
-		if err := loadgen.Warm(ctx, o); err != nil {
+		if err := j.warm(ctx, o, j.pool(i)+1); err != nil {
 			return fmt.Errorf("warm up for phase %s: %w", p.Name, err)
 		}
 		if j.at.burnIn {
 			continue
 		}
 		j.status.phase(p, "load", progress.Snapshot())
-		report, err := loadgen.Run(ctx, o)
-		if report.Start > 0 { // written down afterwards, because only the load knows when its schedule began
-			j.writer.Event(lab.Event{At: report.Start, Kind: lab.LoadStart, Detail: p.Name})
-			j.writer.Event(lab.Event{At: report.End, Kind: lab.LoadEnd, Detail: p.Name})
-		}
-		if err != nil {
+		if err := j.drive(ctx, o, j.pool(i)); err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
-		}
-		if report.Repeated > 0 {
-			j.run.Findings = append(j.run.Findings, lab.Finding{Code: "repeated-prompts", Level: lab.Warning,
-				Detail: fmt.Sprintf("phase %s: the data set is shorter than the load: %d of %d requests repeated a prompt, which the prefix cache may have known", p.Name, report.Repeated, report.Offered)})
 		}
 	}
 	return nil
+}
+
+// warm sends a phase's warm-up, with prompts of a pool that the phase does not use.
+func (j *job) warm(ctx context.Context, o loadgen.Options, pool uint64) (err error) {
+	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, dataset.Env{Vocab: j.ready.vocab, Pool: pool}); err != nil {
+		return err
+	}
+	return loadgen.Warm(ctx, o)
+}
+
+// drive sends a phase and writes down when it began and ended.
+func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) (err error) {
+	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, dataset.Env{Vocab: j.ready.vocab, Pool: pool}); err != nil {
+		return err
+	}
+	report, err := loadgen.Run(ctx, o)
+	if report.Start > 0 { // written down afterwards, because only the load knows when its schedule began
+		j.writer.Event(lab.Event{At: report.Start, Kind: lab.LoadStart, Detail: o.Phase.Name})
+		j.writer.Event(lab.Event{At: report.End, Kind: lab.LoadEnd, Detail: o.Phase.Name})
+	}
+	if report.Repeated > 0 {
+		j.run.Findings = append(j.run.Findings, lab.Finding{Code: "repeated-prompts", Level: lab.Warning,
+			Detail: fmt.Sprintf("phase %s: the data set is shorter than the load: %d of %d requests repeated a prompt, which the prefix cache may have known", o.Phase.Name, report.Repeated, report.Offered)})
+	}
+	return err
 }
 
 // sample runs the sampler beside the load; the channel closes when it has ended.

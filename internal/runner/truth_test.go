@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"lab/internal/dataset"
 	"lab/internal/lab"
 	"lab/internal/sim"
 	"lab/loadgen"
@@ -53,8 +54,12 @@ func againstTruth(b *testing.B, streams int) {
 		Concurrency: streams, Requests: max(10, streams), API: "completions", Seed: 1,
 		Dataset: lab.Dataset{Kind: "random", InputTokens: 32, OutputTokens: 100},
 	}
+	prompts, err := dataset.Open(b.Context(), load, dataset.Env{Vocab: 512})
+	if err != nil {
+		b.Fatal(err)
+	}
 	if _, err := loadgen.Run(b.Context(), loadgen.Options{
-		Target: loadgen.Target{URL: url, Model: "m"}, Phase: lab.Phase{Name: "p", Load: load}, Vocab: 512, Clock: epoch.Clock(),
+		Target: loadgen.Target{URL: url, Model: "m"}, Phase: lab.Phase{Name: "p", Load: load}, Prompts: prompts, Clock: epoch.Clock(),
 		Progress: &loadgen.Progress{}, Sample: func(lab.Sample) {},
 		Record: func(r lab.RequestRecord) { mu.Lock(); defer mu.Unlock(); records = append(records, r) },
 	}); err != nil {

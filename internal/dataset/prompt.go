@@ -1,4 +1,4 @@
-package loadgen
+package dataset
 
 import (
 	"bufio"
@@ -15,55 +15,6 @@ import (
 	"lab/internal/lab"
 )
 
-// Prompt is one thing to send. Exactly one of IDs, Text and Messages is set.
-type Prompt struct {
-	IDs      []int32         // token ids
-	Text     string          // plain text
-	Messages json.RawMessage // of the chat endpoint
-	Output   int             // tokens wanted
-	Hash     uint64          // of the content
-}
-
-// Pools of prompts: the same load and pool give the same prompts, other pools give others.
-const (
-	measured uint64 = 0
-	warmup   uint64 = 1 // on top of the pool of the measured requests
-)
-
-// prompts gives the prompts of a load one by one; the same index always gives the same.
-type prompts interface {
-	at(i int) Prompt
-	distinct() int // how many there are before they come again; 0: they never do
-}
-
-// Check finds what is wrong with the data set and the request body of a load, without sending anything: Run would find
-// it too, but only once a server is up.
-func Check(l lab.Load, vocab int) error {
-	if _, err := newPrompts(l, vocab, measured); err != nil {
-		return err
-	}
-	_, err := newBodies("", l)
-	return err
-}
-
-func newPrompts(l lab.Load, vocab int, pool uint64) (prompts, error) {
-	if l.Dataset.Kind == "prompts" {
-		return readPrompts(l, pool)
-	}
-	if l.API == "chat" {
-		return nil, fmt.Errorf("make random prompts: they are token ids, which the chat endpoint does not take")
-	}
-	if vocab < 2*firstID {
-		return nil, fmt.Errorf("make random prompts: a vocabulary of %d tokens is too small", vocab)
-	}
-	r := randomPrompts{d: l.Dataset, vocab: vocab, seed: l.Seed, pool: pool}
-	shared := rand.New(rand.NewPCG(r.seed, 0))
-	for range r.d.PrefixTokens {
-		r.prefix = append(r.prefix, r.token(shared))
-	}
-	return r, nil
-}
-
 // firstID leaves out the ids below it, which vocabularies like to give to control tokens.
 const firstID = 8
 
@@ -76,9 +27,11 @@ type randomPrompts struct {
 	prefix []int32 // one for all prompts and pools
 }
 
-func (r randomPrompts) distinct() int { return 0 }
+// Distinct is 0: random prompts never run out.
+func (r randomPrompts) Distinct() int { return 0 }
 
-func (r randomPrompts) at(i int) Prompt {
+// At makes the prompt at an index; the same index always gives the same.
+func (r randomPrompts) At(i int) lab.Prompt {
 	random := rand.New(rand.NewPCG(r.seed, r.pool<<40|uint64(i)+1))
 	input, output := r.length(random, r.d.InputTokens), r.length(random, r.d.OutputTokens)
 	ids := make([]int32, 0, len(r.prefix)+input)
@@ -86,7 +39,7 @@ func (r randomPrompts) at(i int) Prompt {
 	for range input {
 		ids = append(ids, r.token(random))
 	}
-	return Prompt{IDs: ids, Output: output, Hash: hashIDs(ids)}
+	return lab.Prompt{IDs: ids, Output: output, Hash: hashIDs(ids)}
 }
 
 func (r randomPrompts) token(random *rand.Rand) int32 {
@@ -113,15 +66,17 @@ func hashIDs(ids []int32) uint64 {
 // filePrompts are the lines of a file, from the beginning again when they run out. Each pool starts elsewhere, so that
 // warm-up and measurement differ as far as the file allows.
 type filePrompts struct {
-	lines []Prompt
+	lines []lab.Prompt
 	start int
 }
 
-func (f filePrompts) at(i int) Prompt { return f.lines[(f.start+i)%len(f.lines)] }
+// At is the line at an index, from the beginning again when the lines run out.
+func (f filePrompts) At(i int) lab.Prompt { return f.lines[(f.start+i)%len(f.lines)] }
 
-func (f filePrompts) distinct() int { return len(f.lines) }
+// Distinct is the number of lines.
+func (f filePrompts) Distinct() int { return len(f.lines) }
 
-func readPrompts(l lab.Load, pool uint64) (prompts, error) {
+func readPrompts(l lab.Load, pool uint64) (Prompts, error) {
 	f, err := os.Open(l.Dataset.File)
 	if err != nil {
 		return nil, fmt.Errorf("read prompts: %w", err)
@@ -138,8 +93,8 @@ func readPrompts(l lab.Load, pool uint64) (prompts, error) {
 
 // parsePrompts reads JSONL: {"prompt": "text" or [ids]} or {"messages": [...]}, and how many tokens to generate as
 // "output_tokens" (also "max_tokens", "output_len"); the dataset's number is taken where a line does not say.
-func parsePrompts(r io.Reader, l lab.Load) ([]Prompt, error) {
-	var all []Prompt
+func parsePrompts(r io.Reader, l lab.Load) ([]lab.Prompt, error) {
+	var all []lab.Prompt
 	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
@@ -163,7 +118,7 @@ func parsePrompts(r io.Reader, l lab.Load) ([]Prompt, error) {
 	return all, nil
 }
 
-func parsePrompt(text []byte, chat bool, output int) (Prompt, error) {
+func parsePrompt(text []byte, chat bool, output int) (lab.Prompt, error) {
 	var line struct {
 		Prompt    json.RawMessage `json:"prompt"`
 		Messages  json.RawMessage `json:"messages"`
@@ -172,9 +127,9 @@ func parsePrompt(text []byte, chat bool, output int) (Prompt, error) {
 		OutputLen int             `json:"output_len"`
 	}
 	if err := json.Unmarshal(text, &line); err != nil {
-		return Prompt{}, fmt.Errorf("is not a JSON object with a prompt: %w", err)
+		return lab.Prompt{}, fmt.Errorf("is not a JSON object with a prompt: %w", err)
 	}
-	p := Prompt{Output: max(line.Output, line.MaxTokens, line.OutputLen)}
+	p := lab.Prompt{Output: max(line.Output, line.MaxTokens, line.OutputLen)}
 	if p.Output == 0 {
 		p.Output = output
 	}
