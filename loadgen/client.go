@@ -3,12 +3,16 @@ package loadgen
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,9 +22,12 @@ import (
 
 // Target is the server that is loaded.
 type Target struct {
-	URL    string // without /v1
-	Model  string // as the server calls it
-	APIKey string
+	URL       string // without /v1
+	Model     string // as the server calls it
+	APIKey    string
+	Header    http.Header // sent with every request, over lab's own
+	Insecure  bool        // the server's certificate is not checked
+	RequestID string      // prefix of X-Request-Id, which the sequence number completes; empty: none is sent
 }
 
 // client sends requests over HTTP and records what comes back.
@@ -29,10 +36,12 @@ type client struct {
 	http   *http.Client
 	clock  lab.Clock
 	token  func(at time.Duration) // output arrived
+	keep   bool                   // of the text
 }
 
 func newClient(t Target, clock lab.Clock, token func(time.Duration)) *client {
 	return &client{target: t, clock: clock, token: token, http: &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: t.Insecure},
 		DialContext:         (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns:        0, // no bound
 		MaxIdleConnsPerHost: 1 << 20,
@@ -113,9 +122,7 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	// An idle connection that the server closed just now is tried again on a new one: net/http does so for requests
 	// with this key, and an empty one is not sent.
 	req.Header["Idempotency-Key"] = []string{}
-	if c.target.APIKey != "" {
-		req.Header.Set("Authorization", "Bearer "+c.target.APIKey)
-	}
+	c.identify(req, r.Seq)
 	resp, err := c.http.Do(req)
 	if err != nil && m.conns.Load() > 0 {
 		return lab.ErrCut, "the connection broke before an answer came: " + err.Error()
@@ -135,10 +142,23 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	return c.stream(resp.Body, r, rec)
 }
 
+// identify says who asks, and which request it is: vLLM takes the id over into its own log.
+func (c *client) identify(req *http.Request, seq int) {
+	if c.target.APIKey != "" {
+		req.Header.Set("Authorization", "Bearer "+c.target.APIKey)
+	}
+	for name, values := range c.target.Header {
+		req.Header[name] = values
+	}
+	if c.target.RequestID != "" {
+		req.Header.Set("X-Request-Id", c.target.RequestID+strconv.Itoa(seq))
+	}
+}
+
 // stream reads the events of one answer. The moment of arrival is taken when Read returns, before anything is parsed;
 // events that came in one read share it.
 func (c *client) stream(body io.Reader, r Request, rec *lab.RequestRecord) (class, detail string) {
-	s := stream{rec: rec, token: c.token}
+	s := stream{rec: rec, token: c.token, keep: c.keep}
 	rec.Chunks = make([]lab.Chunk, 0, max(r.Output, 16))
 	buf := make([]byte, 16<<10)
 	var split events
@@ -159,6 +179,7 @@ func (c *client) stream(body io.Reader, r Request, rec *lab.RequestRecord) (clas
 			return lab.ErrCut, "the stream broke off: " + err.Error()
 		}
 	}
+	rec.Text = string(s.text)
 	return s.verdict(r)
 }
 
@@ -169,6 +190,8 @@ type stream struct {
 	done    bool
 	failure string // of an error event
 	bad     error
+	keep    bool
+	text    []byte
 }
 
 func (s *stream) event(data []byte, at time.Duration) {
@@ -206,10 +229,27 @@ func (s *stream) output(f frame, at time.Duration) {
 	if f.choices == 0 {
 		return
 	}
+	if s.keep {
+		s.text = append(s.text, unquote(f.content)...)
+	}
 	if f.text || tokens > 0 || !f.usage && !f.role {
 		s.rec.Chunks = append(s.rec.Chunks, lab.Chunk{At: at, Tokens: tokens})
 		s.token(at)
+		return
 	}
+	s.rec.Empty = append(s.rec.Empty, at)
+}
+
+// unquote resolves the escapes of what stood between the quotes of a JSON string.
+func unquote(content []byte) []byte {
+	if bytes.IndexByte(content, '\\') < 0 {
+		return content
+	}
+	var text string
+	if err := json.Unmarshal(slices.Concat([]byte{'"'}, content, []byte{'"'}), &text); err != nil {
+		return content // no JSON after all: kept as it came
+	}
+	return []byte(text)
 }
 
 func cached(u *lab.Usage) int {

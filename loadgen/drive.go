@@ -59,6 +59,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if d.Do == nil {
 		c := newClient(o.Target, o.Clock, o.Progress.token)
 		defer c.close()
+		c.keep = o.Phase.Load.KeepText
 		d.Do = c.do
 		d.client = c
 	}

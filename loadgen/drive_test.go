@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -37,6 +35,11 @@ func (n numbered) At(i int) lab.Prompt {
 	}
 	return lab.Prompt{IDs: ids, Output: 4, Hash: uint64(n.from + i)}
 }
+
+// pair are two prompts in turn.
+type pair struct{ numbered }
+
+func (pair) Distinct() int { return 2 }
 
 // drive runs a load in virtual time against a server that takes `takes` for each request.
 func drive(t *testing.T, ctx context.Context, l lab.Load, takes time.Duration) ([]lab.RequestRecord, Report) {
@@ -184,13 +187,9 @@ func TestTheScheduleFollowsFromRateBurstinessAndSeedAlone(t *testing.T) {
 
 func TestAPromptFileThatIsTooShortIsCountedAsRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		name := filepath.Join(t.TempDir(), "p.jsonl")
-		if err := os.WriteFile(name, []byte(`{"prompt":"a"}`+"\n"+`{"prompt":"b"}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		l := lab.Load{Concurrency: 2, Requests: 5, API: "completions", Dataset: lab.Dataset{Kind: "prompts", File: name, OutputTokens: 4}}
+		l := random(lab.Load{Concurrency: 2, Requests: 5})
 		report, err := Run(t.Context(), Options{
-			Phase: lab.Phase{Load: l}, Clock: lab.NewEpoch().Clock(), Progress: &Progress{},
+			Phase: lab.Phase{Load: l}, Prompts: pair{}, Clock: lab.NewEpoch().Clock(), Progress: &Progress{},
 			Record: func(lab.RequestRecord) {}, Sample: func(lab.Sample) {},
 			Do: func(_ context.Context, _ Request, rec *lab.RequestRecord) { rec.Done = 1 },
 		})
@@ -254,4 +253,25 @@ func TestTheClientSamplesItselfOnceASecond(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestARateGivesItsLastRequestAtExactlyItsMomentAndARampFollowsItsFormula(t *testing.T) {
+	fixed := Arrivals(lab.Load{Rate: 50, Requests: 100, Burstiness: 0.5, Seed: 7})
+	if last := fixed[len(fixed)-1]; (last-2*time.Second).Abs() > time.Microsecond || fixed[0] <= 0 {
+		t.Errorf("the first leaves at %v, the last of 100 at 50/s at %v", fixed[0], last)
+	}
+	even := lab.Number(math.Inf(1))
+	for strategy, want := range map[string][]float64{
+		"linear":      {1. / 5, 1. / 10, 1. / 15, 1. / 20},
+		"exponential": {1. / 5, 1. / 7.937005259840997, 1. / 12.599210498948731, 1. / 20},
+	} {
+		at := 0.0
+		l := lab.Load{Requests: 4, Burstiness: even, RampUp: &lab.RampUp{Strategy: strategy, Start: 5, End: 20}}
+		for i, got := range Arrivals(l) {
+			at += want[i]
+			if math.Abs(got.Seconds()-at) > 1e-6 {
+				t.Errorf("%s: request %d leaves at %v, want %.6f s", strategy, i, got, at)
+			}
+		}
+	}
 }

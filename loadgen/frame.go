@@ -13,6 +13,7 @@ type frame struct {
 	done    bool // the [DONE] mark
 	choices int
 	text    bool   // some choice carries text (content, reasoning, tool call)
+	content []byte // text or content of the first choice, escapes as they stand
 	role    bool   // a chat frame that opens the message
 	finish  string // finish_reason of the last choice that has one
 	usage   bool
@@ -75,7 +76,7 @@ func (w *walker) choice(f *frame) error {
 	return w.object(func(key []byte) error {
 		switch string(key) {
 		case "text":
-			return w.nonEmpty(&f.text)
+			return w.content(f)
 		case "delta":
 			return w.delta(f)
 		case "finish_reason":
@@ -107,11 +108,26 @@ func (w *walker) delta(f *frame) error {
 		switch string(key) {
 		case "role":
 			return w.nonEmpty(&f.role)
-		case "content", "reasoning", "reasoning_content", "tool_calls":
+		case "content":
+			return w.content(f)
+		case "reasoning", "reasoning_content", "tool_calls":
 			return w.nonEmpty(&f.text)
 		}
 		return w.skip()
 	})
+}
+
+// content reads what a choice says. Of several choices the first one's text is kept.
+func (w *walker) content(f *frame) error {
+	if w.peek() != '"' {
+		return w.nonEmpty(&f.text)
+	}
+	value, err := w.str()
+	f.text = f.text || len(value) > 0
+	if f.choices == 1 {
+		f.content = value
+	}
+	return err
 }
 
 func (w *walker) tokens(f *frame) error {

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -181,4 +182,31 @@ func serveOnce(listener net.Listener, raw []byte) error {
 	}
 	_, err = conn.Write(raw)
 	return err
+}
+
+func TestTheTextOfAStreamIsKeptAndEventsWithoutOutputAreToldApart(t *testing.T) {
+	for _, tc := range []struct {
+		file  string
+		empty int
+	}{{"0.32-comp-b-usage", 0}, {"0.32-comp-merged-frames-under-load", 0}, {"0.32-chat-b-usage", 1}, {"0.32-chat-a-plain", 1}, {"0.8.5-completion", 0}} {
+		want := ""
+		var rec lab.RequestRecord
+		s := stream{rec: &rec, token: func(time.Duration) {}, keep: true}
+		var split events
+		err := split.feed(recording(t, "sse", tc.file+".sse"), func(data []byte) {
+			s.event(data, 1)
+			var frame struct {
+				Choices []struct {
+					Text  string
+					Delta struct{ Content string }
+				}
+			}
+			if json.Unmarshal(data, &frame) == nil && len(frame.Choices) > 0 {
+				want += frame.Choices[0].Text + frame.Choices[0].Delta.Content
+			}
+		})
+		if err != nil || want == "" || string(s.text) != want || len(rec.Empty) != tc.empty {
+			t.Errorf("%s: %v, %d events without output (want %d), text %q (want %q)", tc.file, err, len(rec.Empty), tc.empty, s.text, want)
+		}
+	}
 }

@@ -75,7 +75,10 @@ func TestWhatIsWrittenIsReadBackEqual(t *testing.T) {
 func TestALiveRunReadsTheSameAsTheSealedOne(t *testing.T) {
 	db := open(t, t.TempDir())
 	w := begin(t, db, testRun())
-	w.Request(lab.RequestRecord{Chunks: []lab.Chunk{{At: 1_234_567_891}, {At: 1_234_999_999}}}) // no whole microseconds
+	w.Request(lab.RequestRecord{ // no whole microseconds
+		Chunks: []lab.Chunk{{At: 1_234_567_891}, {At: 1_234_999_999}},
+		Empty:  []time.Duration{1_234_560_001, 1_234_999_999}, Text: "said",
+	})
 	w.Log(lab.LogLine{At: 1, Text: "cut \xff here"})
 	live, err := w.Tables()
 	if err != nil {
@@ -90,6 +93,8 @@ func TestALiveRunReadsTheSameAsTheSealedOne(t *testing.T) {
 	}
 	diff(t, live, sealed)
 	diff(t, []lab.Chunk{{At: 1_234_567_000}, {At: 1_234_999_000}}, sealed.Requests[0].Chunks)
+	diff(t, []time.Duration{1_234_560_000, 1_234_999_000}, sealed.Requests[0].Empty)
+	diff(t, "said", sealed.Requests[0].Text)
 	diff(t, "cut \uFFFD here", sealed.Log[0].Text)
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -42,14 +43,18 @@ type requestRow struct {
 	Status     int64  `parquet:"status,delta"`
 	Error      string `parquet:"error,dict"`
 	Detail     string `parquet:"detail,dict"`
+	Text       string `parquet:"text"` // what was generated, where the load kept it
 }
 
-// chunkRow is one chunk. Gap is the time since the chunk before it in the same request, 0 for the first, whose moment
+// chunkRow is one chunk, or with noOutput one event with choices that carried none. Gap is the time since the chunk before it in the same request, 0 for the first, whose moment
 // stands in the request table: gaps are alike, so they pack well.
 type chunkRow struct {
 	Gap    int64 `parquet:"gap_us,delta"`
 	Tokens int64 `parquet:"tokens,delta"`
 }
+
+// noOutput stands in a chunk's tokens where the event carried no output.
+const noOutput = -1
 
 // sampleRow is one value of one sample; a sample without values is one row without a metric.
 type sampleRow struct {
@@ -206,16 +211,16 @@ func splitRequests(records []lab.RequestRecord) ([]requestRow, []chunkRow) {
 		row := requestRow{
 			Seq: int64(r.Seq), Phase: r.Phase, Prompt: r.Prompt,
 			Intended: int64(r.Intended), Sent: int64(r.Sent), Connected: int64(r.Connected), Written: int64(r.Written),
-			FirstByte: int64(r.FirstByte), Done: int64(r.Done), Chunks: int64(len(r.Chunks)),
+			FirstByte: int64(r.FirstByte), Done: int64(r.Done), Chunks: int64(len(r.Chunks) + len(r.Empty)),
 			WantInput: int64(r.WantInput), WantOutput: int64(r.WantOutput),
-			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: valid(r.Detail),
+			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: valid(r.Detail), Text: valid(r.Text),
 		}
 		if r.Usage != nil {
 			row.HasUsage = true
 			row.Input, row.Output, row.Cached = int64(r.Usage.Input), int64(r.Usage.Output), int64(r.Usage.Cached)
 		}
 		before := int64(0)
-		for i, c := range r.Chunks {
+		for i, c := range frames(r) {
 			at := c.At.Microseconds()
 			if i == 0 {
 				row.FirstChunk, before = at, at
@@ -228,6 +233,20 @@ func splitRequests(records []lab.RequestRecord) ([]requestRow, []chunkRow) {
 	return rows, chunks
 }
 
+// frames are the chunks of a request with its events without output among them, in order of time.
+func frames(r lab.RequestRecord) []lab.Chunk {
+	if len(r.Empty) == 0 {
+		return r.Chunks
+	}
+	all := make([]lab.Chunk, 0, len(r.Chunks)+len(r.Empty))
+	for _, at := range r.Empty {
+		all = append(all, lab.Chunk{At: at, Tokens: noOutput})
+	}
+	all = append(all, r.Chunks...)
+	slices.SortStableFunc(all, func(a, b lab.Chunk) int { return cmp.Compare(a.At, b.At) })
+	return all
+}
+
 func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, error) {
 	var records []lab.RequestRecord
 	for _, row := range rows {
@@ -236,7 +255,7 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 			Intended: time.Duration(row.Intended), Sent: time.Duration(row.Sent), Connected: time.Duration(row.Connected),
 			Written: time.Duration(row.Written), FirstByte: time.Duration(row.FirstByte), Done: time.Duration(row.Done),
 			WantInput: int(row.WantInput), WantOutput: int(row.WantOutput),
-			Finish: row.Finish, Status: int(row.Status), Error: row.Error, Detail: row.Detail,
+			Finish: row.Finish, Status: int(row.Status), Error: row.Error, Detail: row.Detail, Text: row.Text,
 		}
 		if row.HasUsage {
 			r.Usage = &lab.Usage{Input: int(row.Input), Output: int(row.Output), Cached: int(row.Cached)}
@@ -245,10 +264,15 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 			return nil, fmt.Errorf("decode chunks: %w: request %d says %d, %d are left", errDamaged, row.Seq, row.Chunks, len(chunks))
 		}
 		at := row.FirstChunk
-		r.Chunks = convert(chunks[:row.Chunks], func(c chunkRow) lab.Chunk {
+		for _, c := range chunks[:row.Chunks] {
 			at += c.Gap
-			return lab.Chunk{At: time.Duration(at) * time.Microsecond, Tokens: int(c.Tokens)}
-		})
+			when := time.Duration(at) * time.Microsecond
+			if c.Tokens == noOutput {
+				r.Empty = append(r.Empty, when)
+			} else {
+				r.Chunks = append(r.Chunks, lab.Chunk{At: when, Tokens: int(c.Tokens)})
+			}
+		}
 		chunks = chunks[row.Chunks:]
 		records = append(records, r)
 	}
