@@ -113,6 +113,7 @@ var keys = map[string]key{
 	"load.dataset.trace.timestamp":     {doc: "name of the field with the time; default timestamp"},
 	"load.dataset.trace.input_length":  {doc: "name of the field with the prompt length; default input_length"},
 	"load.dataset.trace.output_length": {doc: "name of the field with the output length; default output_length"},
+	"load.dataset.trace.untimed":       {doc: "the time stamps are left aside: the load's own rate holds"},
 	"load.dataset.trace.hash_ids":      {doc: "name of the field with the block hashes; default hash_ids"},
 
 	"telemetry.period":  {doc: "of power and energy samples, 10ms to 10s; default 50ms"},

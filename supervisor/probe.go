@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,20 +23,29 @@ const (
 	bodyLimit     = 16 << 20
 )
 
+// Access is where a server is and how one gets in.
+type Access struct {
+	URL      string // without /v1
+	APIKey   string
+	Header   http.Header // sent with every request, over lab's own
+	Insecure bool        // its certificate is not checked
+}
+
 // client asks one server.
 type client struct {
 	base string
-	key  string
+	a    Access
 	http *http.Client
 }
 
-func newClient(base, key string) client {
+func newClient(a Access) client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if strings.HasPrefix(base, "http://127.0.0.1:") {
+	if strings.HasPrefix(a.URL, "http://127.0.0.1:") {
 		transport.Proxy = nil
 	}
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: a.Insecure}
 	transport.IdleConnTimeout = 4 * time.Second // below the 5 s after which old servers close idle connections
-	return client{base: strings.TrimRight(base, "/"), key: key, http: &http.Client{Transport: transport}}
+	return client{base: strings.TrimRight(a.URL, "/"), a: a, http: &http.Client{Transport: transport}}
 }
 
 // get returns status and body; the error is only about the way there.
@@ -55,8 +65,11 @@ func (c client) do(ctx context.Context, method, path string, body any) (int, []b
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if c.key != "" {
-		request.Header.Set("Authorization", "Bearer "+c.key)
+	if c.a.APIKey != "" {
+		request.Header.Set("Authorization", "Bearer "+c.a.APIKey)
+	}
+	for name, values := range c.a.Header {
+		request.Header[name] = values
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -167,8 +180,8 @@ func brief(body []byte) string {
 
 // Attach looks at a server that already runs: healthy, which vllm, which model, and whether it completes a token.
 // It returns the model name to send; an empty model takes the server's first.
-func Attach(ctx context.Context, baseURL, apiKey, model string) (lab.ServerFacts, string, error) {
-	c := newClient(baseURL, apiKey)
+func Attach(ctx context.Context, a Access, model string) (lab.ServerFacts, string, error) {
+	c := newClient(a)
 	defer c.http.CloseIdleConnections()
 	fail := func(err error) (lab.ServerFacts, string, error) {
 		return lab.ServerFacts{}, "", fmt.Errorf("attach to %s: %w", c.base, err)

@@ -88,7 +88,7 @@ func Start(launch Launch, o Options) (*Server, error) {
 	}
 	s := &Server{
 		launch: launch, o: o, shm: listShm(), members: map[int]process{},
-		api:    newClient("http://127.0.0.1:"+strconv.Itoa(launch.Port), launch.APIKey),
+		api:    newClient(Access{URL: "http://127.0.0.1:" + strconv.Itoa(launch.Port), APIKey: launch.APIKey}),
 		exited: make(chan struct{}), down: make(chan struct{}), quit: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if err := s.spawn(); err != nil {

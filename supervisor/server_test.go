@@ -65,10 +65,10 @@ func TestAServerBecomesReadyAndStopsLeavingNothing(t *testing.T) {
 	if names := stageNames(facts.Stages); names != "import config canary" || facts.Stages[0].At <= 0 {
 		t.Errorf("stages are %s", names)
 	}
-	if _, model, err := Attach(t.Context(), s.URL(), "sesame", ""); err != nil || model != "lab-test" {
+	if _, model, err := Attach(t.Context(), Access{URL: s.URL(), APIKey: "sesame"}, ""); err != nil || model != "lab-test" {
 		t.Errorf("Attach: %q, %v", model, err)
 	}
-	if _, _, err := Attach(t.Context(), s.URL(), "sesame", "another"); err == nil {
+	if _, _, err := Attach(t.Context(), Access{URL: s.URL(), APIKey: "sesame"}, "another"); err == nil {
 		t.Error("attached to a model that is not served")
 	}
 	if len(s.log.tail(1)) != 1 || !slices.Equal(s.Group(), []int{s.PID()}) {

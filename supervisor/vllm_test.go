@@ -85,7 +85,7 @@ func TestARealVLLMServesAndStopsLeavingNothing(t *testing.T) {
 	if !sameRelease(facts.Version, facts.Package) || facts.Resolved["num_gpu_blocks"] == "" || facts.Resolved["engine"] != "V1" {
 		t.Errorf("facts are incomplete: %+v", facts)
 	}
-	if _, model, err := Attach(t.Context(), s.URL(), "", ""); err != nil || model != "lab-real" {
+	if _, model, err := Attach(t.Context(), Access{URL: s.URL()}, ""); err != nil || model != "lab-real" {
 		t.Errorf("Attach: %q, %v", model, err)
 	}
 	stop := s.Stop(t.Context())

@@ -44,7 +44,10 @@ type RampUp struct {
 }
 
 // Open says whether arrivals follow a schedule of their own, whatever the server does.
-func (l Load) Open() bool { return l.Rate > 0 || l.RampUp != nil }
+func (l Load) Open() bool { return l.Rate > 0 || l.RampUp != nil || l.Timed() }
+
+// Timed says whether the data set itself says when each request is sent.
+func (l Load) Timed() bool { return l.Dataset.Trace != nil && !l.Dataset.Trace.Untimed }
 
 // Dataset says where prompts come from. Which fields apply follows from Kind:
 //
@@ -105,6 +108,7 @@ type Trace struct {
 	InputLength string  `json:"input_length"`
 	OutputLen   string  `json:"output_length"`
 	HashIDs     string  `json:"hash_ids"`
+	Untimed     bool    `json:"untimed,omitempty"` // the time stamps are left aside: the load's own rate holds
 }
 
 // Warmup is the Phase field of a record that belongs to no measured phase: canary and warm-up requests.

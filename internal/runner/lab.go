@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -37,10 +38,25 @@ type Ready struct {
 	Experiment lab.Experiment
 	install    supervisor.Installation
 	flags      supervisor.Flags
+	Manners    Manners
 	vocab      int
 	apiKey     string
 	host       lab.Host
 	found      gpu.Found
+}
+
+// Manners are how a server that already runs is asked beyond what the experiment says: what is no part of an experiment,
+// or must not be stored.
+type Manners struct {
+	Header    http.Header // sent with every request
+	Insecure  bool        // the server's certificate is not checked
+	RequestID string      // prefix of X-Request-Id; empty: made from the run's ID
+	Profile   bool        // the server's profiler runs while the load does
+}
+
+// access is how the server of an experiment is reached.
+func (r Ready) access(url string) supervisor.Access {
+	return supervisor.Access{URL: url, APIKey: r.apiKey, Header: r.Manners.Header, Insecure: r.Manners.Insecure}
 }
 
 // ObstacleError is something on this machine that must be mended before anything can be measured.

@@ -106,12 +106,12 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	j.status.stage("starting", 0)
 	j.readBaseline(ctx)
 	if j.run.Experiment.Attached() {
-		facts, model, err := supervisor.Attach(ctx, s.BaseURL, j.ready.apiKey, s.Model)
+		facts, model, err := supervisor.Attach(ctx, j.ready.access(s.BaseURL), s.Model)
 		if err != nil {
 			return target{}, nil, &ObstacleError{err}
 		}
 		j.run.Server = facts
-		return target{loadgen.Target{URL: s.BaseURL, Model: model, APIKey: j.ready.apiKey}, 0}, nil, nil
+		return target{j.target(s.BaseURL, model), 0}, nil, nil
 	}
 	server, err := j.start(ctx)
 	if err != nil {
@@ -122,7 +122,16 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	if err != nil {
 		return target{}, server, err
 	}
-	return target{loadgen.Target{URL: server.URL(), Model: facts.ServedName, APIKey: j.ready.apiKey}, server.PID()}, server, nil
+	return target{j.target(server.URL(), facts.ServedName), server.PID()}, server, nil
+}
+
+// target says where and how the load is sent. Unless the user chose ids, those of the requests name the run.
+func (j *job) target(url, model string) loadgen.Target {
+	m := j.ready.Manners
+	if m.RequestID == "" {
+		m.RequestID = "lab-" + j.run.ID + "-"
+	}
+	return loadgen.Target{URL: url, Model: model, APIKey: j.ready.apiKey, Header: m.Header, Insecure: m.Insecure, RequestID: m.RequestID}
 }
 
 func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
@@ -161,7 +170,7 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	progress := &loadgen.Progress{}
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
-	err := j.phases(ctx, t, progress)
+	err := j.profiled(ctx, t, func() error { return j.phases(ctx, t, progress) })
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // why the load was ended says more than what the load saw of it
 	}
@@ -206,16 +215,20 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 
 // warm sends a phase's warm-up, with prompts of a pool that the phase does not use.
 func (j *job) warm(ctx context.Context, o loadgen.Options, pool uint64) (err error) {
-	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, dataset.Env{Vocab: j.ready.vocab, Pool: pool}); err != nil {
+	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, j.env(o.Target, pool)); err != nil {
 		return err
 	}
+	o.Target.RequestID += "warmup-"
 	return loadgen.Warm(ctx, o)
 }
 
 // drive sends a phase and writes down when it began and ended.
 func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) (err error) {
-	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, dataset.Env{Vocab: j.ready.vocab, Pool: pool}); err != nil {
+	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, j.env(o.Target, pool)); err != nil {
 		return err
+	}
+	if len(j.run.Experiment.Phases) > 1 {
+		o.Target.RequestID += o.Phase.Name + "-"
 	}
 	report, err := loadgen.Run(ctx, o)
 	if report.Start > 0 { // written down afterwards, because only the load knows when its schedule began
@@ -227,6 +240,11 @@ func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) (err er
 			Detail: fmt.Sprintf("phase %s: the data set is shorter than the load: %d of %d requests repeated a prompt, which the prefix cache may have known", o.Phase.Name, report.Repeated, report.Offered)})
 	}
 	return err
+}
+
+// env is what the prompts of a phase are made with.
+func (j *job) env(t loadgen.Target, pool uint64) dataset.Env {
+	return dataset.Env{Vocab: j.ready.vocab, Pool: pool, Server: supervisor.NewText(j.ready.access(t.URL), t.Model)}
 }
 
 // sample runs the sampler beside the load; the channel closes when it has ended.

@@ -1,0 +1,55 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lab/supervisor"
+)
+
+// readyPoll is how often a server that does not answer yet is asked again, as `vllm bench serve` does.
+const readyPoll = 5 * time.Second
+
+// AwaitServer waits until the running server of an experiment completes a token, for as long as limit.
+func (l *Lab) AwaitServer(ctx context.Context, r Ready, limit time.Duration) error {
+	s := r.Experiment.Server
+	end := time.Now().Add(limit)
+	for {
+		_, _, err := supervisor.Attach(ctx, r.access(s.BaseURL), s.Model)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case time.Now().After(end):
+			return obstacle("the server was not ready within %s: %w", limit, err)
+		}
+		select {
+		case <-time.After(min(readyPoll, time.Until(end)+time.Millisecond)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// profiled runs the load under the server's own profiler where that was asked for. The profiler is stopped however the
+// load ends; what it wrote lies where the server was told to put it.
+func (j *job) profiled(ctx context.Context, t target, load func() error) error {
+	if !j.ready.Manners.Profile {
+		return load()
+	}
+	access := j.ready.access(t.URL)
+	if err := supervisor.StartProfile(ctx, access); err != nil {
+		if errors.Is(err, supervisor.ErrNoProfiler) {
+			return &ObstacleError{err}
+		}
+		return fmt.Errorf("start the profiler: %w", err)
+	}
+	failed := load()
+	j.status.stage("writing traces", 0)
+	if err := supervisor.StopProfile(context.WithoutCancel(ctx), access); err != nil {
+		return errors.Join(failed, fmt.Errorf("stop the profiler: %w", err))
+	}
+	return failed
+}
