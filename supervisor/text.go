@@ -18,13 +18,13 @@ func NewText(a Access, model string) Text { return Text{newClient(a), model} }
 
 // Tokenize gives the token ids of a text, without special tokens.
 func (t Text) Tokenize(ctx context.Context, text string) ([]int32, error) {
-	return t.tokens(ctx, map[string]any{"model": t.model, "prompt": text, "add_special_tokens": false})
+	return t.tokens(ctx, map[string]any{"prompt": text, "add_special_tokens": false})
 }
 
 // ChatPrompt gives the token ids of one user message in the model's chat template, with the generation prompt.
 func (t Text) ChatPrompt(ctx context.Context, text string) ([]int32, error) {
 	return t.tokens(ctx, map[string]any{
-		"model": t.model, "messages": []map[string]string{{"role": "user", "content": text}},
+		"messages": []map[string]string{{"role": "user", "content": text}},
 		"add_generation_prompt": true, "add_special_tokens": false,
 	})
 }
@@ -40,13 +40,16 @@ func (t Text) tokens(ctx context.Context, body map[string]any) ([]int32, error) 
 // Detokenize gives the text of token ids, special tokens included.
 func (t Text) Detokenize(ctx context.Context, ids []int32) (string, error) {
 	var answer struct{ Prompt string }
-	err := t.post(ctx, "/detokenize", map[string]any{"model": t.model, "tokens": ids}, &answer)
+	err := t.post(ctx, "/detokenize", map[string]any{"tokens": ids}, &answer)
 	return answer.Prompt, err
 }
 
-func (t Text) post(ctx context.Context, path string, body, into any) error {
+func (t Text) post(ctx context.Context, path string, body map[string]any, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
+	if t.model != "" { // else the server's first
+		body["model"] = t.model
+	}
 	status, text, err := t.c.do(ctx, "POST", path, body)
 	switch {
 	case err != nil:

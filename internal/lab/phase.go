@@ -85,6 +85,15 @@ type Dataset struct {
 	Trace  *Trace  `json:"trace,omitempty"`  // timed_trace
 }
 
+// Sampled says whether the prompts are taken from a file by vLLM's rules, so that the seed alone says which they are.
+func (d Dataset) Sampled() bool {
+	switch d.Kind {
+	case "custom", "sharegpt", "timed_trace", "hf":
+		return true
+	}
+	return false
+}
+
 // Images says how many images a random-mm request carries, and how large they are.
 type Images struct {
 	Items      int           `json:"items"`                 // base number for each request

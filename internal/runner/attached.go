@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"lab/internal/lab"
 	"lab/supervisor"
 )
 
@@ -13,11 +14,10 @@ import (
 const readyPoll = 5 * time.Second
 
 // AwaitServer waits until the running server of an experiment completes a token, for as long as limit.
-func (l *Lab) AwaitServer(ctx context.Context, r Ready, limit time.Duration) error {
-	s := r.Experiment.Server
+func (l *Lab) AwaitServer(ctx context.Context, s lab.Server, limit time.Duration) error {
 	end := time.Now().Add(limit)
 	for {
-		_, _, err := supervisor.Attach(ctx, r.access(s.BaseURL), s.Model)
+		_, _, err := supervisor.Attach(ctx, l.access(s, s.BaseURL), s.Model)
 		switch {
 		case err == nil:
 			return nil
@@ -36,10 +36,10 @@ func (l *Lab) AwaitServer(ctx context.Context, r Ready, limit time.Duration) err
 // profiled runs the load under the server's own profiler where that was asked for. The profiler is stopped however the
 // load ends; what it wrote lies where the server was told to put it.
 func (j *job) profiled(ctx context.Context, t target, load func() error) error {
-	if !j.ready.Manners.Profile {
+	if !j.lab.Manners.Profile {
 		return load()
 	}
-	access := j.ready.access(t.URL)
+	access := j.lab.access(j.run.Experiment.Server, t.URL)
 	if err := supervisor.StartProfile(ctx, access); err != nil {
 		if errors.Is(err, supervisor.ErrNoProfiler) {
 			return &ObstacleError{err}

@@ -29,6 +29,7 @@ type Lab struct {
 	Getenv   func(string) string
 	Command  string           // what the user typed
 	Version  string           // of lab
+	Manners  Manners          // towards servers that already run
 	Waiting  func(error)      // told once that the box is being measured; nil: do not wait for it
 	Status   func(lab.Status) // never nil; called a few times a second
 }
@@ -38,9 +39,7 @@ type Ready struct {
 	Experiment lab.Experiment
 	install    supervisor.Installation
 	flags      supervisor.Flags
-	Manners    Manners
 	vocab      int
-	apiKey     string
 	host       lab.Host
 	found      gpu.Found
 }
@@ -54,9 +53,16 @@ type Manners struct {
 	Profile   bool        // the server's profiler runs while the load does
 }
 
-// access is how the server of an experiment is reached.
-func (r Ready) access(url string) supervisor.Access {
-	return supervisor.Access{URL: url, APIKey: r.apiKey, Header: r.Manners.Header, Insecure: r.Manners.Insecure}
+// access is how the server of an experiment is reached once it runs at url.
+func (l *Lab) access(s lab.Server, url string) supervisor.Access {
+	a := supervisor.Access{URL: url}
+	if s.APIKeyEnv != "" {
+		a.APIKey = l.Getenv(s.APIKeyEnv)
+	}
+	if s.BaseURL != "" {
+		a.Header, a.Insecure = l.Manners.Header, l.Manners.Insecure
+	}
+	return a
 }
 
 // ObstacleError is something on this machine that must be mended before anything can be measured.
@@ -73,13 +79,11 @@ func obstacle(format string, args ...any) error {
 // files are there, the disk has room, a GPU is there if asked for. What the installed vllm refuses is a lab.Faults.
 func (l *Lab) Prepare(ctx context.Context, e lab.Experiment) (Ready, error) {
 	r := Ready{Experiment: e, vocab: l.vocab(e)}
-	if err := checkFiles(ctx, r); err != nil {
-		return r, err
+	if name := e.Server.APIKeyEnv; name != "" && l.Getenv(name) == "" {
+		return r, obstacle("server.api_key_env names %s, which is not set", name)
 	}
-	if name := e.Server.APIKeyEnv; name != "" {
-		if r.apiKey = l.Getenv(name); r.apiKey == "" {
-			return r, obstacle("server.api_key_env names %s, which is not set", name)
-		}
+	if err := l.checkFiles(ctx, r); err != nil {
+		return r, err
 	}
 	if free, err := gpu.DiskFree(l.DB.Dir()); err == nil && free < box.NeededSpace {
 		return r, obstacle("only %d MiB free under %s: make room, or set LAB_DIR", free>>20, l.DB.Dir())
@@ -128,9 +132,13 @@ func (l *Lab) vocab(e lab.Experiment) int {
 	return common
 }
 
-func checkFiles(ctx context.Context, r Ready) error {
+func (l *Lab) checkFiles(ctx context.Context, r Ready) error {
 	for _, p := range r.Experiment.Phases {
-		_, err := dataset.Open(ctx, p.Load, dataset.Env{Vocab: r.vocab})
+		env := dataset.Env{Vocab: r.vocab}
+		if s := r.Experiment.Server; s.BaseURL != "" {
+			env.Server = supervisor.NewText(l.access(s, s.BaseURL), s.Model)
+		}
+		_, err := dataset.Open(ctx, p.Load, env)
 		if err := errors.Join(err, loadgen.Check(p.Load)); err != nil {
 			return obstacle("phase %s: %w", p.Name, err)
 		}

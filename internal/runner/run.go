@@ -106,7 +106,7 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	j.status.stage("starting", 0)
 	j.readBaseline(ctx)
 	if j.run.Experiment.Attached() {
-		facts, model, err := supervisor.Attach(ctx, j.ready.access(s.BaseURL), s.Model)
+		facts, model, err := supervisor.Attach(ctx, j.lab.access(s, s.BaseURL), s.Model)
 		if err != nil {
 			return target{}, nil, &ObstacleError{err}
 		}
@@ -127,11 +127,12 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 
 // target says where and how the load is sent. Unless the user chose ids, those of the requests name the run.
 func (j *job) target(url, model string) loadgen.Target {
-	m := j.ready.Manners
-	if m.RequestID == "" {
-		m.RequestID = "lab-" + j.run.ID + "-"
+	id := j.lab.Manners.RequestID
+	if id == "" {
+		id = "lab-" + j.run.ID + "-"
 	}
-	return loadgen.Target{URL: url, Model: model, APIKey: j.ready.apiKey, Header: m.Header, Insecure: m.Insecure, RequestID: m.RequestID}
+	a := j.lab.access(j.run.Experiment.Server, url)
+	return loadgen.Target{URL: url, Model: model, APIKey: a.APIKey, Header: a.Header, Insecure: a.Insecure, RequestID: id}
 }
 
 func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
@@ -144,7 +145,7 @@ func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	launch.APIKey = j.ready.apiKey
+	launch.APIKey = j.lab.access(s, "").APIKey
 	j.scratch, err = os.MkdirTemp("", "lab-") // short: vllm makes unix sockets below it, whose paths may have 107 bytes
 	if err != nil {
 		return nil, fmt.Errorf("make scratch folder: %w", err)
@@ -181,10 +182,12 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 }
 
 // pool keeps the prompts of each phase, and of each phase's warm-up, apart from all others that the server has seen. On
-// a fresh server they are the same in every run; on one that already ran they follow from the run's ID.
+// a fresh server they are the same in every run; on one that already ran they follow from the run's ID, except for data
+// sets whose order vLLM's rules fix.
 func (j *job) pool(phase int) uint64 {
 	pool := uint64(2 * phase)
-	if j.run.Experiment.Attached() {
+	d := j.run.Experiment.Phases[phase].Load.Dataset
+	if j.run.Experiment.Attached() && !d.Sampled() {
 		h := fnv.New64a()
 		h.Write([]byte(j.run.ID))
 		pool += h.Sum64() % (1 << 20) << 4
@@ -244,7 +247,8 @@ func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) (err er
 
 // env is what the prompts of a phase are made with.
 func (j *job) env(t loadgen.Target, pool uint64) dataset.Env {
-	return dataset.Env{Vocab: j.ready.vocab, Pool: pool, Server: supervisor.NewText(j.ready.access(t.URL), t.Model)}
+	server := supervisor.NewText(j.lab.access(j.run.Experiment.Server, t.URL), t.Model)
+	return dataset.Env{Vocab: j.ready.vocab, Pool: pool, Server: server}
 }
 
 // sample runs the sampler beside the load; the channel closes when it has ended.

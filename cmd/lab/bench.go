@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"lab/internal/kit"
+	"lab/internal/lab"
+	"lab/internal/report"
+	"lab/internal/runner"
+)
+
+func newBench() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench [FLAGS of vllm bench serve]",
+		Short: "Load a running server as vllm bench serve does, with its flags and its result",
+		Long: `Load a running server as vllm bench serve (and benchmark_serving.py before it) does: the same
+flags, the same result block on stdout, the same result file; and a record in lab's store, where
+what is wrong in that file is right. docs/from-vllm-bench.md goes through the differences.`,
+		DisableFlagParsing: true, // the flags are vLLM's, and are read as vLLM reads them
+		RunE: func(cmd *cobra.Command, words []string) error {
+			args, err := kit.ParseArguments(words)
+			if err != nil {
+				return err
+			}
+			if args.Has("help") {
+				fmt.Fprintln(cmd.OutOrStdout(), cmd.Long)
+				kit.WriteHelp(cmd.OutOrStdout())
+				return nil
+			}
+			if dir := args.Word("dir"); dir != "" {
+				if err := cmd.Flags().Set("dir", dir); err != nil {
+					return err
+				}
+			}
+			return profiled(cmd, args.Word("pprof"), func() error { return benchServer(cmd, args) })
+		},
+	}
+	return cmd
+}
+
+func benchServer(cmd *cobra.Command, args *kit.Arguments) error {
+	experiment, err := args.Experiment()
+	if err != nil {
+		return err
+	}
+	saves, err := args.Bench(experiment)
+	if err != nil {
+		return err
+	}
+	b, err := openBench(cmd, measureOptions{wait: args.Has("wait")})
+	if err != nil {
+		return err
+	}
+	if args.Has("disable-tqdm") {
+		b.lab.Status = func(lab.Status) {}
+	}
+	for _, note := range args.Notes {
+		b.line.Print(note)
+	}
+	sealed, err := b.attach(cmd, args, experiment)
+	if err != nil {
+		return err
+	}
+	tables, err := b.lab.DB.Tables(sealed.Run.ID)
+	if err != nil {
+		return err
+	}
+	result := kit.Result(saves, sealed.Run, tables)
+	if err := saveResult(args, result); err != nil {
+		return err
+	}
+	if text := result.Failures(); text != "" {
+		fmt.Fprint(cmd.ErrOrStderr(), text)
+	}
+	if args.Has("json") {
+		err = report.RunJSON(cmd.OutOrStdout(), sealed)
+	} else {
+		_, err = fmt.Fprint(cmd.OutOrStdout(), result.Console())
+	}
+	if err != nil {
+		return err
+	}
+	tellFindings(cmd, sealed.Run)
+	return runError(cmd, sealed.Run)
+}
+
+// attach waits for the server where that was asked for, and makes the run.
+func (b *bench) attach(cmd *cobra.Command, args *kit.Arguments, e lab.Experiment) (lab.Sealed, error) {
+	ctx := cmd.Context()
+	header, err := args.Header()
+	if err != nil {
+		return lab.Sealed{}, err
+	}
+	b.lab.Manners = runner.Manners{
+		Header: header, Insecure: args.Has("insecure"), RequestID: args.Word("request-id-prefix"), Profile: args.Has("profile"),
+	}
+	const key = "OPENAI_API_KEY"
+	if os.Getenv(key) != "" {
+		e.Server.APIKeyEnv = key
+	}
+	if limit := args.ReadyCheck(); limit > 0 {
+		b.line.Show(lab.Status{Title: e.Name, Stage: "waiting for the server", Whole: limit})
+		if err := b.lab.AwaitServer(ctx, e.Server, limit); err != nil {
+			return lab.Sealed{}, interrupted(ctx, err)
+		}
+	}
+	ready, err := b.lab.Prepare(ctx, e)
+	if err != nil {
+		return lab.Sealed{}, interrupted(ctx, err)
+	}
+	lock, err := b.lab.Lock(ctx, ready)
+	if err != nil {
+		return lab.Sealed{}, interrupted(ctx, err)
+	}
+	defer lock.Release()
+	sealed, err := b.lab.Run(ctx, ready)
+	b.line.Close()
+	return sealed, err
+}
+
+// saveResult writes the result file where one was asked for.
+func saveResult(args *kit.Arguments, result kit.Report) error {
+	if !args.Has("save-result") && !args.Has("append-result") {
+		return nil
+	}
+	name := args.Word("result-filename")
+	if name == "" {
+		name = result.FileName()
+	}
+	if dir := args.Word("result-dir"); dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make the folder of results: %w", err)
+		}
+		name = filepath.Join(dir, name)
+	}
+	if err := kit.AppendResult(name, result.JSON(), args.Has("append-result")); err != nil {
+		return fmt.Errorf("%w; the run is stored all the same", err)
+	}
+	return nil
+}
+
+// tellFindings says on stderr what the result block has no place for.
+func tellFindings(cmd *cobra.Command, run lab.Run) {
+	errOut := cmd.ErrOrStderr()
+	for _, f := range run.Findings {
+		fmt.Fprintf(errOut, "%s: %s\n", f.Level, f.Detail)
+	}
+	fmt.Fprintf(errOut, "Recorded: lab show %s\n", run.ID)
+}
+
