@@ -30,6 +30,7 @@ type Entry struct {
 	Headline []lab.Figure  `json:"headline,omitempty"` // the telling figures of the judged phases
 	Key      string        `json:"key"`
 	Tags     []string      `json:"tags,omitempty"`
+	Imported string        `json:"imported,omitempty"` // hash of the result that it was read from
 	Problem  string        `json:"problem,omitempty"` // why the run file cannot be read; only ID is known then
 }
 
@@ -44,6 +45,9 @@ func entryOf(s lab.Sealed) Entry {
 	}
 	if run.Plan != nil {
 		e.PlanID = run.Plan.ID
+	}
+	if run.Imported != nil {
+		e.Imported = run.Imported.SHA256
 	}
 	for _, tally := range s.Summary.Phases {
 		for _, metric := range []string{"ttft.mean", "tpot.mean", "output_throughput"} {
