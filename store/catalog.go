@@ -31,7 +31,7 @@ type Entry struct {
 	Key      string        `json:"key"`
 	Tags     []string      `json:"tags,omitempty"`
 	Imported string        `json:"imported,omitempty"` // hash of the result that it was read from
-	Problem  string        `json:"problem,omitempty"` // why the run file cannot be read; only ID is known then
+	Problem  string        `json:"problem,omitempty"`  // why the run file cannot be read; only ID is known then
 }
 
 func entryOf(s lab.Sealed) Entry {

@@ -44,7 +44,6 @@ var owners = map[string][]string{
 	"gonum.org/":                 {"internal/compare"},
 	"os/exec":                    {"supervisor", "gpu"},
 	"golang.org/x/term":          {"cmd/lab"},
-	"golang.org/x/perf":          {"internal/report"}, // its test
 }
 
 type file struct {
