@@ -30,7 +30,8 @@ type Entry struct {
 	Headline []lab.Figure  `json:"headline,omitempty"` // the telling figures of the judged phases
 	Key      string        `json:"key"`
 	Tags     []string      `json:"tags,omitempty"`
-	Problem  string        `json:"problem,omitempty"` // why the run file cannot be read; only ID is known then
+	Imported string        `json:"imported,omitempty"` // hash of the result that it was read from
+	Problem  string        `json:"problem,omitempty"`  // why the run file cannot be read; only ID is known then
 }
 
 func entryOf(s lab.Sealed) Entry {
@@ -44,6 +45,9 @@ func entryOf(s lab.Sealed) Entry {
 	}
 	if run.Plan != nil {
 		e.PlanID = run.Plan.ID
+	}
+	if run.Imported != nil {
+		e.Imported = run.Imported.SHA256
 	}
 	for _, tally := range s.Summary.Phases {
 		for _, metric := range []string{"ttft.mean", "tpot.mean", "output_throughput"} {

@@ -47,7 +47,7 @@ a second look.
 	group("measure", "Measure:", newRun(), newAB())
 	group("judge", "Judge:", newCompare())
 	group("look", "Look:", newList(), newShow())
-	group("data", "Data:", newRm())
+	group("data", "Data:", newAggregate(), newExport(), newImport(), newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
 	root.AddCommand(newSampler(), newExitCodes())
 	for _, c := range append(root.Commands(), root) {

@@ -97,7 +97,8 @@ func lastObject(text []byte) (json.RawMessage, error) {
 	return last, nil
 }
 
-// plainNumbers writes null for the numbers that Python writes and JSON does not know. Text in quotes stays as it is.
+// plainNumbers replaces what Python writes for numbers that JSON does not know: what is no number becomes null, what is
+// infinite a number beyond every range. Text in quotes stays as it is.
 func plainNumbers(text []byte) []byte {
 	var out []byte
 	for quoted := false; len(text) > 0; {
@@ -109,9 +110,9 @@ func plainNumbers(text []byte) []byte {
 		case text[0] == '"':
 			quoted = !quoted
 		case !quoted:
-			for _, odd := range []string{"-Infinity", "Infinity", "NaN"} {
-				if bytes.HasPrefix(text, []byte(odd)) {
-					taken, put = len(odd), []byte("null")
+			for _, odd := range []struct{ word, put string }{{"-Infinity", "-1e999"}, {"Infinity", "1e999"}, {"NaN", "null"}} {
+				if bytes.HasPrefix(text, []byte(odd.word)) {
+					taken, put = len(odd.word), []byte(odd.put)
 					break
 				}
 			}

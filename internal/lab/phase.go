@@ -1,5 +1,7 @@
 package lab
 
+import "math"
+
 // Phase is one stretch of load. A run has one or more, in order; every request record names its phase.
 type Phase struct {
 	Name   string `json:"name"`
@@ -41,6 +43,16 @@ type RampUp struct {
 	Strategy string `json:"strategy"` // "linear" or "exponential"
 	Start    int    `json:"start"`    // requests a second
 	End      int    `json:"end"`
+}
+
+// At is the rate at request i of n.
+func (r RampUp) At(i, n int) float64 {
+	start, end := float64(r.Start), float64(r.End)
+	part := float64(i) / float64(max(1, n-1))
+	if r.Strategy == "exponential" {
+		return start * math.Pow(end/start, part)
+	}
+	return start + (end-start)*part
 }
 
 // Open says whether arrivals follow a schedule of their own, whatever the server does.

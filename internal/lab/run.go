@@ -18,12 +18,21 @@ type Run struct {
 	Command    string     `json:"command,omitempty"` // what the user typed
 	Lab        string     `json:"lab"`               // version of this program
 	Tags       []string   `json:"tags,omitempty"`
+	Imported   *Import    `json:"imported,omitempty"` // nil: lab made it
 
 	Server   ServerFacts   `json:"server"`
 	Outcome  Outcome       `json:"outcome"`
 	Failure  *Failure      `json:"failure,omitempty"`
 	Findings []Finding     `json:"findings,omitempty"`
 	Ended    time.Duration `json:"ended,omitempty"` // since Epoch
+}
+
+// Import says where a run comes from that was not made here. Such a run can be looked at and set beside others; no A/B
+// judges it.
+type Import struct {
+	File   string `json:"file"`   // as it was named
+	By     string `json:"by"`     // the program that measured
+	SHA256 string `json:"sha256"` // of the result as it stands in the file
 }
 
 // Epoch is the only wall-clock reading of a run. Every other moment is an offset on CLOCK_MONOTONIC from it, in child

@@ -151,6 +151,12 @@ func work(l lab.Load) string {
 	if d.Kind == "prompts" {
 		return amount + ", prompts of " + filepath.Base(d.File)
 	}
+	if d.Kind == "" { // of an imported run: perhaps the lengths are known, what was sent is not
+		if d.InputTokens > 0 {
+			amount += fmt.Sprintf(", %d tokens in, %d out", d.InputTokens, d.OutputTokens)
+		}
+		return amount
+	}
 	what := fmt.Sprintf("%d random tokens in, %d out", d.InputTokens, d.OutputTokens)
 	if d.RangeRatio > 0 {
 		what += fmt.Sprintf(" (each ±%.0f %%)", d.RangeRatio*100)

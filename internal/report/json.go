@@ -70,6 +70,7 @@ type entry struct {
 	Headline []lab.Figure `json:"headline"`
 	Key      string       `json:"key"`
 	Tags     []string     `json:"tags,omitempty"`
+	Imported bool         `json:"imported,omitempty"`
 	Problem  string       `json:"problem,omitempty"`
 }
 
@@ -78,7 +79,7 @@ func ListJSON(w io.Writer, entries []store.Entry) error {
 	runs := make([]entry, len(entries))
 	for i, e := range entries {
 		runs[i] = entry{ID: e.ID, Name: e.Name, Model: e.Model, Arm: e.Arm, Plan: e.PlanID, Block: e.Block,
-			Outcome: e.Outcome, Valid: e.Valid, Headline: list(e.Headline), Key: e.Key, Tags: e.Tags, Problem: e.Problem}
+			Outcome: e.Outcome, Valid: e.Valid, Headline: list(e.Headline), Key: e.Key, Tags: e.Tags, Imported: e.Imported != "", Problem: e.Problem}
 		if !e.Started.IsZero() {
 			started := e.Started.UTC()
 			runs[i].Started = &started

@@ -27,7 +27,9 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 	if took := startup(r.Server.Stages); took > 0 {
 		g.add("start-up", length(took)+stages(r.Server.Stages))
 	}
-	g.add("machine", fmt.Sprintf("%s, %s, %d cores, %.0f GiB", r.Host.Name, r.Host.CPU, r.Host.Cores, r.Host.Memory.GiB()))
+	if r.Host.Name != "" { // of an imported run nobody knows
+		g.add("machine", fmt.Sprintf("%s, %s, %d cores, %.0f GiB", r.Host.Name, r.Host.CPU, r.Host.Cores, r.Host.Memory.GiB()))
+	}
 	for _, d := range r.Host.GPUs {
 		g.add("", fmt.Sprintf("GPU %d: %s, %.0f GiB, driver %s", d.Index, d.Name, d.Memory.GiB(), r.Host.Driver))
 	}
@@ -57,6 +59,9 @@ func server(r lab.Run) string {
 	}
 	if s.BaseURL != "" {
 		return fmt.Sprintf("%s at %s, which already ran", version, s.BaseURL)
+	}
+	if s.Model == "" { // of an imported run whose file does not say
+		return strings.TrimSpace(version)
 	}
 	return fmt.Sprintf("%s, model %s", strings.TrimSpace(version), s.Model)
 }
@@ -105,18 +110,20 @@ func (p *printer) phase(l lab.Load, s lab.Summary, t lab.Tally) {
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}}
 	g.add("", "mean", "p50", "p90", "p95", "p99", "n")
 	for _, q := range []string{"ttft", "tpot", "itl", "e2el"} {
-		row := []string{strings.ToUpper(q)}
-		n := 0
-		for _, stat := range []string{"mean", "p50", "p90", "p95", "p99"} {
+		row := []string{strings.ToUpper(q), "-", "-", "-", "-", "-", "-"} // another program may not say all of them
+		said := false
+		for i, stat := range []string{"mean", "p50", "p90", "p95", "p99"} {
 			f, ok := s.Figure(t.Phase, q+"."+stat)
 			if !ok {
-				break
+				continue
 			}
-			row = append(row, value(f.Value, f.Unit))
-			n = f.N
+			row[i+1], said = value(f.Value, f.Unit), true
+			if f.N > 0 {
+				row[6] = fmt.Sprint(f.N)
+			}
 		}
-		if len(row) > 1 {
-			g.add(append(row, fmt.Sprint(n))...)
+		if said {
+			g.add(row...)
 		}
 	}
 	if len(g.rows) > 1 {
@@ -181,6 +188,8 @@ func List(w io.Writer, entries []store.Entry, o Options) error {
 			name, outcome = e.Problem, "unreadable"
 		case e.Outcome == lab.Complete && !e.Valid:
 			outcome = "INVALID"
+		case e.Imported != "":
+			outcome = "imported"
 		}
 		row := []string{e.ID, name, position(e), outcome}
 		for _, c := range columns {
