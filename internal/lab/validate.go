@@ -137,19 +137,19 @@ func (v *validator) phase(path string, p Phase) {
 	if l.Concurrency < 0 {
 		v.fault(path+".concurrency", "must be above zero")
 	}
-	if l.Rate == 0 && l.Concurrency == 0 {
+	if !l.Open() && l.Concurrency == 0 {
 		v.fault(path, "says neither rate (open loop, requests a second) nor concurrency (closed loop, requests in flight)")
 	}
 	if l.Requests < 0 {
 		v.fault(path+".requests", "must be above zero")
 	}
-	if l.Requests == 0 && l.Duration == 0 {
+	if l.Requests == 0 && l.Duration == 0 && !l.Timed() {
 		v.fault(path, "has no end: say requests or duration")
 	}
 	if math.IsInf(float64(l.Rate), 1) && l.Requests == 0 {
 		v.fault(path+".requests", "is missing: rate inf sends all requests at once, so their number must be said")
 	}
-	if l.Burstiness < 0 || (l.Burstiness > 0 && l.Rate == 0) {
+	if l.Burstiness < 0 || (l.Burstiness > 0 && !l.Open()) {
 		v.fault(path+".burstiness", "shapes the gaps of an open loop: it must be above zero and needs a rate")
 	}
 	if l.Warmup < 0 {
@@ -172,43 +172,6 @@ func (v *validator) phase(path string, p Phase) {
 // OwnBodyFields are the fields of a request that a load cannot set for itself.
 var OwnBodyFields = []string{
 	"max_completion_tokens", "max_tokens", "messages", "min_tokens", "n", "prompt", "stream", "stream_options",
-}
-
-func (v *validator) dataset(path string, l Load) {
-	d := l.Dataset
-	switch d.Kind {
-	case "random":
-		if l.API == "chat" {
-			v.fault(path+".kind", "random prompts are token ids, which the chat endpoint does not take: use api: completions, or kind: prompts")
-		}
-		if d.InputTokens <= 0 {
-			v.fault(path+".input_tokens", "must be above zero")
-		}
-		if d.OutputTokens <= 0 {
-			v.fault(path+".output_tokens", "must be above zero")
-		}
-		if d.File != "" {
-			v.fault(path+".file", "belongs to kind: prompts")
-		}
-		if !(d.RangeRatio >= 0 && d.RangeRatio < 1) {
-			v.fault(path+".range_ratio", "must be at least 0 and below 1")
-		}
-		if d.PrefixTokens < 0 {
-			v.fault(path+".prefix_tokens", "must not be negative")
-		}
-		if d.Vocab != 0 && d.Vocab < 16 {
-			v.fault(path+".vocab", "must be at least 16")
-		}
-	case "prompts":
-		if d.File == "" {
-			v.fault(path+".file", "is missing: a JSONL file with a prompt on each line")
-		}
-		if d.InputTokens != 0 || d.RangeRatio != 0 || d.PrefixTokens != 0 || d.Vocab != 0 {
-			v.fault(path, "input_tokens, range_ratio, prefix_tokens and vocab belong to kind: random")
-		}
-	default:
-		v.fault(path+".kind", "%q is not one of random, prompts", d.Kind)
-	}
 }
 
 // NamedFlags maps vllm flags to the experiment key that stands for them, so that no value can be given twice.
