@@ -69,7 +69,7 @@ func (u layout) sample(ctx context.Context, t tables, l lab.Load, env Env) ([]en
 }
 
 // hubOrder shuffles rows as the hub's library does while it streams: through a window, so that a load reads the
-// beginning of a large data set only. (The draws are Python's, not those of that library.)
+// beginning of a large data set only. The draws are Python's: that library's order changes from version to version.
 func hubOrder(n int, l lab.Load) []int {
 	const window = 1000
 	order := make([]int, 0, n)

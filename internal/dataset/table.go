@@ -196,7 +196,7 @@ func scanLines(r io.Reader) ([]span, error) {
 			if newline >= 0 {
 				piece = part[:newline]
 			}
-			blank = blank && len(bytes.TrimSpace(piece)) == 0
+			blank = blank && len(bytes.Trim(piece, " \t\r")) == 0
 			at += int64(len(piece))
 			part = part[len(piece):]
 			if newline >= 0 {
