@@ -69,7 +69,7 @@ func parseCustom(text []byte, d lab.Dataset) (customLine, error) {
 func userPrompt(ctx context.Context, text string, template bool, api string, env Env) (lab.Prompt, error) {
 	if template && api != "chat" {
 		if env.Server == nil {
-			return lab.Prompt{}, fmt.Errorf("apply the chat template: it takes a running server that answers /tokenize, and there is %w; no_chat_template sends the prompt as it stands", ErrNoTokenizer)
+			return lab.Prompt{}, errNoTemplate{}
 		}
 		ids, err := env.Server.ChatPrompt(ctx, text)
 		if err == nil {

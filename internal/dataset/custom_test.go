@@ -107,7 +107,7 @@ func TestWhatIsWrongWithAFileIsToldWithItsPlaceAndWhatToDo(t *testing.T) {
 		{"custom", `{"prompt":"a","output_tokens":1}` + "\n" + `{"prompt":[1,2]}`, Env{}, `f:2: has no "prompt" (text); token ids and messages are for kind: prompts`},
 		{"custom", `{"prompt":"a","output_tokens":"x"}`, Env{}, "f:1: is not a JSON object with a prompt"},
 		{"custom", "\n", Env{}, "f: holds no prompt"},
-		{"custom", `{"prompt":"a","output_tokens":1}`, Env{}, "apply the chat template: it takes a running server that answers /tokenize, and there is no tokenizer"},
+		{"custom", `{"prompt":"a","output_tokens":1}`, Env{}, "apply the chat template: only a running server that answers /tokenize can (no_chat_template sends the prompt as it stands)"},
 		{"custom", `{"prompt":"a","output_tokens":1}`, broken, "ask the server: 404 Not Found (no_chat_template sends the prompt as it stands)"},
 		{"sharegpt", `{"a":1}`, Env{}, `f: byte 0: is not a JSON list: it begins with '{'`},
 		{"sharegpt", `[{"conversations":[{"value":`, Env{}, "f: byte 28: ends in the middle of the list: was it copied whole?"},
@@ -130,7 +130,7 @@ func TestWhatIsWrongWithAFileIsToldWithItsPlaceAndWhatToDo(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s:\n got %v\nwant …%s…", c.kind, c.text, err, c.want)
 		}
-		if asks := strings.Contains(c.want, "no tokenizer"); errors.Is(err, ErrNoTokenizer) != asks {
+		if asks := strings.Contains(c.want, "no tokenizer") || strings.Contains(c.want, "only a running server"); errors.Is(err, ErrNoTokenizer) != asks {
 			t.Errorf("%s %s: is ErrNoTokenizer: %v", c.kind, c.text, !asks)
 		}
 	}

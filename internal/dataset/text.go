@@ -12,9 +12,19 @@ import (
 	"sync/atomic"
 )
 
-// ErrNoTokenizer says that text cannot be counted or made to length here and now.
+// ErrNoTokenizer says that text cannot be counted, made to length or put into the chat template here and now; once a
+// server runs, it can.
 var ErrNoTokenizer = errors.New("no tokenizer: place tokenizer.json in the model's folder, or name a folder that holds one " +
-	"(tokenizer in the data set); a running server that answers /tokenize and /detokenize serves too")
+	"(dataset.tokenizer, --tokenizer); a running server that answers /tokenize and /detokenize serves too")
+
+// errNoTemplate is an ErrNoTokenizer that only a server can help.
+type errNoTemplate struct{}
+
+func (errNoTemplate) Error() string {
+	return "apply the chat template: only a running server that answers /tokenize can (no_chat_template sends the prompt as it stands)"
+}
+
+func (errNoTemplate) Is(target error) bool { return target == ErrNoTokenizer }
 
 // words counts text, and makes text of exact length.
 type words interface {
