@@ -76,7 +76,7 @@ func Open(ctx context.Context, l lab.Load, env Env) (Prompts, error) {
 }
 
 // Times are when the requests of a timed trace are to leave, as offsets from its first one; nil for every other data
-// set. A load with a rate of its own does not use them.
+// set, and for a trace whose times are left aside.
 func Times(p Prompts) []time.Duration {
 	if t, ok := p.(trace); ok {
 		return t.times

@@ -61,14 +61,27 @@ func openTrace(l lab.Load, env Env) (Prompts, error) {
 		}
 		return 0
 	})
-	for _, r := range t.requests {
+	if l.Timed() {
+		err = t.schedule(l)
+	}
+	return t, err
+}
+
+// schedule sets the times, up to the end of the load where it has one.
+func (t *trace) schedule(l lab.Load) error {
+	for i, r := range t.requests {
 		seconds := (r.at - t.requests[0].at) * l.Dataset.Trace.SecondsUnit
 		if seconds > longestTrace {
-			return nil, fmt.Errorf("%s: the trace lasts %.0f s, longer than a year: is trace.seconds_unit right?", l.Dataset.File, seconds)
+			return fmt.Errorf("%s: the trace lasts %.0f s, longer than a year: is trace.seconds_unit right?", l.Dataset.File, seconds)
 		}
-		t.times = append(t.times, time.Duration(seconds*float64(time.Second)))
+		at := time.Duration(seconds * float64(time.Second))
+		if l.Duration > 0 && at >= time.Duration(l.Duration) {
+			t.requests = t.requests[:i]
+			return nil
+		}
+		t.times = append(t.times, at)
 	}
-	return t, nil
+	return nil
 }
 
 const (

@@ -49,6 +49,15 @@ func TestATraceKeepsItsTimesLengthsAndSharedBlocks(t *testing.T) {
 	if p := open(t, replay(t, mooncake, 2), Env{Vocab: 512}); len(Times(p)) != 2 || Limit(p) != 2 {
 		t.Errorf("2 requests asked for: %d times, limit %d", len(Times(p)), Limit(p))
 	}
+	l := replay(t, mooncake, 0)
+	l.Duration = lab.Duration(3 * time.Second)
+	if p := open(t, l, Env{Vocab: 512}); len(Times(p)) != 3 || Limit(p) != 3 {
+		t.Errorf("3 s asked for: %d times, limit %d", len(Times(p)), Limit(p))
+	}
+	l.Dataset.Trace.Untimed = true
+	if p := open(t, l, Env{Vocab: 512}); Times(p) != nil || Limit(p) != 4 {
+		t.Errorf("untimed: times %v, limit %d", Times(p), Limit(p))
+	}
 	if Times(open(t, custom(1), Env{})) != nil {
 		t.Error("a custom file has times")
 	}

@@ -10,8 +10,8 @@ type Phase struct {
 // Load says what is sent and when. All of it is fixed before the run: an open loop fixes times and prompts, a closed
 // loop fixes order and prompts.
 //
-// Rate > 0 (Rate may be +Inf: all at once) makes an open loop, and so do RampUp and the times of a trace; Concurrency > 0
-// alone makes a closed loop; both together make an open loop with at most Concurrency requests in flight (a request that must wait is late, and is
+// Rate > 0 (Rate may be +Inf: all at once) makes an open loop; Concurrency > 0 alone makes a closed loop; both
+// together make an open loop with at most Concurrency requests in flight (a request that must wait is late, and is
 // measured from its intended moment). At least one of Requests and Duration is set; whichever is reached first ends it.
 type Load struct {
 	Rate        Number   `json:"rate,omitempty"`        // requests a second
@@ -46,11 +46,8 @@ type RampUp struct {
 // Open says whether arrivals follow a schedule of their own, whatever the server does.
 func (l Load) Open() bool { return l.Rate > 0 || l.RampUp != nil || l.Timed() }
 
-// Timed says whether requests leave at the times of a trace: a load that replays one and names no rate. Concurrency
-// then bounds the requests in flight, and the trace's end is the load's.
-func (l Load) Timed() bool {
-	return l.Dataset.Kind == "timed_trace" && l.Rate == 0 && l.RampUp == nil
-}
+// Timed says whether the data set itself says when each request is sent.
+func (l Load) Timed() bool { return l.Dataset.Trace != nil && !l.Dataset.Trace.Untimed }
 
 // Dataset says where prompts come from. Which fields apply follows from Kind:
 //
@@ -111,6 +108,7 @@ type Trace struct {
 	InputLength string  `json:"input_length"`
 	OutputLen   string  `json:"output_length"`
 	HashIDs     string  `json:"hash_ids"`
+	Untimed     bool    `json:"untimed,omitempty"` // the time stamps are left aside: the load's own rate holds
 }
 
 // Warmup is the Phase field of a record that belongs to no measured phase: canary and warm-up requests.

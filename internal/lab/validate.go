@@ -137,6 +137,10 @@ func (v *validator) phase(path string, p Phase) {
 	if l.Concurrency < 0 {
 		v.fault(path+".concurrency", "must be above zero")
 	}
+	if l.Rate != 0 && (l.RampUp != nil || l.Timed()) {
+		v.fault(path+".rate", "is set by the ramp_up or by the trace's own times: leave it out")
+	}
+	v.ramp(path+".ramp_up", l)
 	if !l.Open() && l.Concurrency == 0 {
 		v.fault(path, "says neither rate (open loop, requests a second) nor concurrency (closed loop, requests in flight)")
 	}
@@ -149,7 +153,7 @@ func (v *validator) phase(path string, p Phase) {
 	if math.IsInf(float64(l.Rate), 1) && l.Requests == 0 {
 		v.fault(path+".requests", "is missing: rate inf sends all requests at once, so their number must be said")
 	}
-	if l.Burstiness < 0 || (l.Burstiness > 0 && !l.Open()) {
+	if l.Burstiness < 0 || (l.Burstiness > 0 && l.Rate == 0 && l.RampUp == nil) {
 		v.fault(path+".burstiness", "shapes the gaps of an open loop: it must be above zero and needs a rate")
 	}
 	if l.Warmup < 0 {
@@ -167,6 +171,25 @@ func (v *validator) phase(path string, p Phase) {
 		}
 	}
 	v.dataset(path+".dataset", l)
+}
+
+func (v *validator) ramp(path string, l Load) {
+	r := l.RampUp
+	if r == nil {
+		return
+	}
+	if r.Strategy != "linear" && r.Strategy != "exponential" {
+		v.fault(path+".strategy", "%q is not one of linear, exponential", r.Strategy)
+	}
+	if r.Start < 0 || r.Start == 0 && r.Strategy == "exponential" {
+		v.fault(path+".start", "must not be negative, and for an exponential ramp above zero")
+	}
+	if r.End <= 0 || r.End < r.Start {
+		v.fault(path+".end", "must be above zero and not below start")
+	}
+	if l.Requests == 0 {
+		v.fault(path, "goes over the requests: say how many with requests")
+	}
 }
 
 // OwnBodyFields are the fields of a request that a load cannot set for itself.

@@ -29,7 +29,7 @@ var datasetFields = []datasetField{
 	{"name", func(d Dataset) bool { return d.Name != "" }, []string{"hf"}},
 	{"subset", func(d Dataset) bool { return d.Subset != "" }, []string{"hf"}},
 	{"split", func(d Dataset) bool { return d.Split != "" }, []string{"hf"}},
-	{"fixed_output", func(d Dataset) bool { return d.FixedOutput }, []string{"custom", "sharegpt"}},
+	{"fixed_output", func(d Dataset) bool { return d.FixedOutput }, []string{"custom", "sharegpt", "hf"}},
 	{"no_shuffle", func(d Dataset) bool { return d.NoShuffle }, []string{"custom", "sharegpt", "prefix_repetition", "hf"}},
 	{"no_oversample", func(d Dataset) bool { return d.NoOversample }, []string{"prompts", "custom", "sharegpt", "hf"}},
 	{"no_chat_template", func(d Dataset) bool { return d.NoChatTemplate }, []string{"custom", "hf"}},

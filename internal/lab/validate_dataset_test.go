@@ -29,7 +29,7 @@ func TestEachKindOfDataSetIsAcceptedWithItsOwnFields(t *testing.T) {
 		{API: "chat", Dataset: Dataset{Kind: "custom", File: "f", OutputTokens: 3, FixedOutput: true, NoShuffle: true, NoOversample: true, NoChatTemplate: true}},
 		{API: "completions", Dataset: Dataset{Kind: "sharegpt", File: "f", OutputTokens: 3, FixedOutput: true}},
 		{API: "completions", Requests: 9, Dataset: Dataset{Kind: "prefix_repetition", InputTokens: 5, OutputTokens: 1, PrefixTokens: 3, Prefixes: 9, NoShuffle: true}},
-		{API: "completions", Burstiness: 1, Dataset: Dataset{Kind: "timed_trace", File: "f", Trace: &Trace{BlockTokens: 512, SecondsUnit: 0.001}}},
+		{API: "completions", Dataset: Dataset{Kind: "timed_trace", File: "f", Trace: &Trace{BlockTokens: 512, SecondsUnit: 0.001}}},
 		{API: "chat", Dataset: Dataset{Kind: "random-mm", InputTokens: 5, OutputTokens: 1, Images: images}},
 		{API: "chat", Dataset: Dataset{Kind: "hf", File: "f", Name: "a/b", Subset: "s", Split: "t", OutputTokens: 3}},
 	} {
