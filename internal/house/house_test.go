@@ -33,7 +33,7 @@ var floors = map[string]int{
 // owners names the only packages that may import a heavy dependency (a prefix of the import path).
 var owners = map[string][]string{
 	"go.etcd.io/bbolt":           {"store"},
-	"github.com/parquet-go/":     {"store"},
+	"github.com/parquet-go/":     {"store", "internal/dataset"},
 	"github.com/NVIDIA/go-nvml":  {"gpu"},
 	"github.com/shirou/gopsutil": {"gpu"},
 	"github.com/prometheus/":     {"gpu"},

@@ -197,43 +197,6 @@ var OwnBodyFields = []string{
 	"max_completion_tokens", "max_tokens", "messages", "min_tokens", "n", "prompt", "stream", "stream_options",
 }
 
-func (v *validator) dataset(path string, l Load) {
-	d := l.Dataset
-	switch d.Kind {
-	case "random":
-		if l.API == "chat" {
-			v.fault(path+".kind", "random prompts are token ids, which the chat endpoint does not take: use api: completions, or kind: prompts")
-		}
-		if d.InputTokens <= 0 {
-			v.fault(path+".input_tokens", "must be above zero")
-		}
-		if d.OutputTokens <= 0 {
-			v.fault(path+".output_tokens", "must be above zero")
-		}
-		if d.File != "" {
-			v.fault(path+".file", "belongs to kind: prompts")
-		}
-		if !(d.RangeRatio >= 0 && d.RangeRatio < 1) {
-			v.fault(path+".range_ratio", "must be at least 0 and below 1")
-		}
-		if d.PrefixTokens < 0 {
-			v.fault(path+".prefix_tokens", "must not be negative")
-		}
-		if d.Vocab != 0 && d.Vocab < 16 {
-			v.fault(path+".vocab", "must be at least 16")
-		}
-	case "prompts":
-		if d.File == "" {
-			v.fault(path+".file", "is missing: a JSONL file with a prompt on each line")
-		}
-		if d.InputTokens != 0 || d.RangeRatio != 0 || d.PrefixTokens != 0 || d.Vocab != 0 {
-			v.fault(path, "input_tokens, range_ratio, prefix_tokens and vocab belong to kind: random")
-		}
-	default:
-		v.fault(path+".kind", "%q is not one of random, prompts", d.Kind)
-	}
-}
-
 // NamedFlags maps vllm flags to the experiment key that stands for them, so that no value can be given twice.
 var NamedFlags = map[string]string{
 	"model":                     "model",

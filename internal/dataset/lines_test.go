@@ -124,15 +124,17 @@ func FuzzPromptLine(f *testing.F) {
 }
 
 func BenchmarkRandomPrompts1000x1024(b *testing.B) {
-	l := lab.Load{Seed: 1, API: "completions"}
+	l := lab.Load{Seed: 1, API: "completions", Requests: 1000}
 	l.Dataset = lab.Dataset{Kind: "random", InputTokens: 1024, OutputTokens: 128}
-	for b.Loop() {
-		p, err := Open(b.Context(), l, Env{Vocab: 128_000})
-		if err != nil {
-			b.Fatal(err)
+	b.Run("ids", func(b *testing.B) {
+		for b.Loop() {
+			first(open(b, l, Env{Vocab: 128_000}), 1000)
 		}
-		for i := range 1000 {
-			p.At(i)
+	})
+	b.Run("text", func(b *testing.B) {
+		l.API = "chat"
+		for b.Loop() {
+			first(open(b, l, Env{Tokenizer: toy{}}), 1000)
 		}
-	}
+	})
 }
