@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // Load reads the tokenizer of a model folder.
@@ -307,7 +305,7 @@ func (t *Tokenizer) setAdded(added []addedToken, vocab map[string]int32) error {
 			exact = append(exact, *a)
 			continue
 		case t.nfc:
-			a.Content = norm.NFC.String(a.Content)
+			a.Content = composed(a.Content)
 		}
 		normalized = append(normalized, *a)
 	}

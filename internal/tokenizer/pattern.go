@@ -10,8 +10,9 @@ import (
 )
 
 // A split pattern of a tokenizer is an ordered choice of short runs of character classes, with a lookahead or two. Go's
-// regexp has no lookahead, and general backtracking engines are ten times slower than the rest of the tokenizer; so the
-// part of the syntax (Oniguruma's) that these patterns use is compiled here. What is outside it is refused, never guessed.
+// regexp has no lookahead, and a general backtracking engine takes some twenty times as long; so the part of the syntax
+// (Oniguruma's) that these patterns use is compiled here. What is outside it is refused, never guessed. The classes are
+// those of Go's Unicode tables: a rune that is newer than they are counts as unassigned.
 
 // term is one step of a sequence: a repeated set, a group, or a lookahead.
 type term struct {

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // Tokenizer is one model's. It may be used by many goroutines at once.
@@ -90,7 +88,7 @@ func (t *Tokenizer) encode(text string, out []int32) []int32 {
 // encodePiece encodes what lies between added tokens.
 func (t *Tokenizer) encodePiece(text string, out []int32) []int32 {
 	if t.nfc {
-		text = norm.NFC.String(text)
+		text = composed(text)
 	}
 	for pos := 0; pos < len(text); {
 		start, stop, id, found := t.normalized.find(text, pos)
