@@ -1,7 +1,5 @@
 package tokenizer
 
-import "unicode/utf8"
-
 // A byte-level vocabulary writes each byte as a printable rune: the printable bytes of Latin-1 as themselves, the other
 // 68, in order, as U+0100 and up.
 var (
@@ -45,12 +43,4 @@ func appendBytes(to []byte, token string) (all []byte, ok bool) {
 		to = append(to, byte(byteOfRune[r]))
 	}
 	return to, true
-}
-
-// appendRunes appends bytes in the runes of the vocabulary.
-func appendRunes(to []byte, bytes string) []byte {
-	for i := range len(bytes) {
-		to = utf8.AppendRune(to, runeOfByte[bytes[i]])
-	}
-	return to
 }
