@@ -46,7 +46,7 @@ a second look.
 	group("start", "Start:", newDemo(), newDoctor(), newInit())
 	group("measure", "Measure:", newRun(), newAB())
 	group("judge", "Judge:", newCompare())
-	group("look", "Look:", newList(), newShow())
+	group("look", "Look:", newList(), newShow(), newVisualize())
 	group("data", "Data:", newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
 	root.AddCommand(newSampler(), newExitCodes())
