@@ -98,16 +98,17 @@ func spreadOfValues(values []float64) (spread, bool) {
 // times scales a mean and its spread.
 func (s spread) times(by float64) spread { return spread{s.mean * by, s.sd * by, s.n} }
 
-func (s spread) text(unit string) string {
-	text := chart.Format(s.mean)
-	if s.n > 1 {
-		text += " ± " + chart.Format(s.sd)
+// plain writes the mean, and the spread where it is known. What varies is not written finer than a hundredth of itself.
+func (s spread) plain() string {
+	if s.n < 2 || s.sd == 0 {
+		return chart.Format(s.mean)
 	}
-	if unit != "" {
-		text += " " + unit
-	}
-	return fmt.Sprintf("%s (n = %d)", text, s.n)
+	unit := math.Pow(10, math.Floor(math.Log10(s.sd))-1)
+	round := func(v float64) string { return chart.Format(math.Round(v/unit) * unit) }
+	return round(s.mean) + " ± " + round(s.sd)
 }
+
+func (s spread) text(unit string) string { return fmt.Sprintf("%s %s (n = %d)", s.plain(), unit, s.n) }
 
 // names gives shapes and cells the shortest names that tell them apart.
 type names struct{ models, backends, rates bool }

@@ -48,7 +48,7 @@ func (p pictures) tpotByConcurrency() chart.Panel {
 	}
 	return chart.Panel{
 		Title:    p.say("Time per output token (TPOT) by concurrency", "每 token 延迟 (TPOT) 与并发数"),
-		Subtitle: p.lower() + p.say("; a point a run; thick line: median", "；每点一次测试；粗线：中位数"),
+		Subtitle: p.lower() + p.say("; one point per run; thick line: median", "；每点一次测试；粗线：中位数"),
 		X:        axis,
 		Y:        chart.Axis{Title: p.say("Mean TPOT of a run (ms)", "每次测试的平均 TPOT (ms)"), Zero: true},
 		Layers:   []chart.Layer{violins},

@@ -59,29 +59,29 @@ func (p pictures) ranked(column string, descending bool) []cell {
 func (p pictures) key(c cell) string { return fmt.Sprint(c.shape, c.concurrency) }
 
 // correlated are the figures of a run whose correlation is shown, with the names a picture has room for.
-var correlated = []struct{ column, name string }{
-	{"max_concurrency", "concurrency"}, {"input_len", "input"}, {"output_len", "output"}, {"request_throughput", "req/s"},
-	{"output_throughput", "tok/s"}, {"mean_ttft_ms", "TTFT"}, {"mean_tpot_ms", "TPOT"}, {"mean_e2el_ms", "E2EL"},
+var correlated = []struct{ column, english, chinese string }{
+	{"max_concurrency", "concurrency", "并发数"}, {"input_len", "input", "输入长度"}, {"output_len", "output", "输出长度"},
+	{"request_throughput", "req/s", "req/s"}, {"output_throughput", "tok/s", "tok/s"}, {"mean_ttft_ms", "TTFT", "TTFT"},
+	{"mean_tpot_ms", "TPOT", "TPOT"}, {"mean_e2el_ms", "E2EL", "E2EL"},
 }
 
 // fewestForCorrelation: with fewer runs, any two figures seem to go together.
 const fewestForCorrelation = 5
 
 func (p pictures) correlation() chart.Panel {
-	var shown []struct{ column, name string }
+	var shown, labels []string
 	for _, m := range correlated {
 		if p.missing(m.column) == "" {
-			shown = append(shown, m)
+			shown = append(shown, m.column)
+			labels = append(labels, p.say(m.english, m.chinese))
 		}
 	}
 	h := chart.Heat{Title: p.say("Rank correlation", "秩相关系数"), Diverging: true}
-	var labels []string
 	var pairs [][]int
 	for _, a := range shown {
-		labels = append(labels, a.name)
 		row, n := []float64{}, []int{}
 		for _, b := range shown {
-			r, count := p.spearman(a.column, b.column)
+			r, count := p.spearman(a, b)
 			row, n = append(row, r), append(n, count)
 		}
 		h.Values, pairs = append(h.Values, row), append(pairs, n)
@@ -94,7 +94,7 @@ func (p pictures) correlation() chart.Panel {
 		why = fmt.Sprintf(p.say("no data: a correlation needs at least %d runs", "无数据：相关性至少需要 %d 次测试"), fewestForCorrelation)
 	}
 	return chart.Panel{
-		Title:    p.say("What goes with what", "指标相关性"),
+		Title:    p.say("Correlation of the figures", "指标相关性"),
 		Subtitle: p.say("Spearman's rank correlation over all runs; 1: rise together, −1: one falls as the other rises", "全部测试的 Spearman 秩相关；1：同升，−1：一升一降"),
 		X:        chart.Axis{Categories: labels}, Y: chart.Axis{Categories: labels},
 		Layers: []chart.Layer{h},

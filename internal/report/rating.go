@@ -50,17 +50,20 @@ type pair struct{ name, value string }
 // averages are the means over all runs, as the kit's report gives them.
 func (p pictures) averages() []pair {
 	var pairs []pair
-	for _, m := range []struct{ column, english, chinese, unit string }{
-		{"output_throughput", "mean output throughput", "平均输出吞吐量", "tok/s"},
-		{"total_token_throughput", "mean total token throughput", "平均总吞吐量", "tok/s"},
-		{"request_throughput", "mean request throughput", "平均请求吞吐量", "req/s"},
-		{"mean_ttft_ms", "mean TTFT", "平均 TTFT", "ms"},
-		{"mean_tpot_ms", "mean TPOT", "平均 TPOT", "ms"},
-		{"mean_itl_ms", "mean ITL", "平均 ITL", "ms"},
-		{"mean_e2el_ms", "mean E2EL", "平均 E2EL", "ms"},
+	for _, m := range []struct {
+		column, english, chinese, unit string
+		scale                          float64
+	}{
+		{"output_throughput", "mean output throughput", "平均输出吞吐量", "tok/s", 1},
+		{"total_token_throughput", "mean total token throughput", "平均总吞吐量", "tok/s", 1},
+		{"request_throughput", "mean request throughput", "平均请求吞吐量", "req/s", 1},
+		{"mean_ttft_ms", "mean TTFT", "平均 TTFT", "ms", 1},
+		{"mean_tpot_ms", "mean TPOT", "平均 TPOT", "ms", 1},
+		{"mean_itl_ms", "mean ITL", "平均 ITL", "ms", 1},
+		{"mean_e2el_ms", "mean E2EL", "平均 E2EL", "s", 1e-3},
 	} {
 		if s, ok := spreadOf(p.table.rows, m.column); ok {
-			pairs = append(pairs, pair{p.say(m.english, m.chinese), fmt.Sprintf("%s %s (n = %d)", chart.Format(s.mean), m.unit, s.n)})
+			pairs = append(pairs, pair{p.say(m.english, m.chinese), fmt.Sprintf("%s %s (n = %d)", chart.Format(s.mean*m.scale), m.unit, s.n)})
 		}
 	}
 	return pairs
@@ -88,30 +91,27 @@ func (p pictures) leaders() []pair {
 
 // configurations is the table of all of them: figures and ratings.
 func (p pictures) configurations() (head []string, rows [][]string) {
-	head = []string{p.say("configuration", "配置"), p.say("runs", "次数"), p.say("output tok/s", "输出 tok/s"), "TTFT ms", p.say("rating", "评级"), "TPOT ms", p.say("rating", "评级"), "E2EL ms"}
+	head = []string{p.say("configuration", "配置"), p.say("runs", "次数"), p.say("output tok/s", "输出 tok/s"), "TTFT ms", p.say("rating", "评级"), "TPOT ms", p.say("rating", "评级"), "E2EL s"}
 	for _, c := range p.cells {
-		row := []string{p.names.cell(c), fmt.Sprint(len(c.rows)), p.figureOf(c, "output_throughput")}
+		row := []string{p.names.cell(c), fmt.Sprint(len(c.rows)), p.figureOf(c, "output_throughput", 1)}
 		for _, l := range ratings {
 			word := "-"
 			if s, ok := spreadOf(c.rows, l.column); ok {
 				word = p.rating(l, s.mean)
 			}
-			row = append(row, p.figureOf(c, l.column), word)
+			row = append(row, p.figureOf(c, l.column, 1), word)
 		}
-		rows = append(rows, append(row, p.figureOf(c, "mean_e2el_ms")))
+		rows = append(rows, append(row, p.figureOf(c, "mean_e2el_ms", 1e-3)))
 	}
 	return head, rows
 }
 
-func (p pictures) figureOf(c cell, column string) string {
+func (p pictures) figureOf(c cell, column string, scale float64) string {
 	s, ok := spreadOf(c.rows, column)
-	switch {
-	case !ok:
+	if !ok {
 		return "-"
-	case s.n < 2:
-		return chart.Format(s.mean)
 	}
-	return chart.Format(s.mean) + " ± " + chart.Format(s.sd)
+	return s.times(scale).plain()
 }
 
 // bounds explains the words of the rating.

@@ -91,9 +91,15 @@ func (p pictures) comparison() chart.Figure {
 		p.barsByShape(), p.bubbles(), p.correlation(), p.ranking())
 }
 
-// barsByShape is a group of bars a shape, a bar a concurrency.
+// mostBars is how many bars a panel has room for, with their hatches.
+const mostBars = 60
+
+// barsByShape is a group of bars a shape, a bar a concurrency; a map where there are too many.
 func (p pictures) barsByShape() chart.Panel {
 	shapes, levels := p.shapes(), p.levels()
+	if len(shapes)*len(levels) > mostBars {
+		return p.mapByShape()
+	}
 	axis := chart.Axis{Title: p.say("Input x output (tokens)", "输入 x 输出 (tokens)")}
 	for _, s := range shapes {
 		axis.Categories = append(axis.Categories, p.names.shape(s))
@@ -119,6 +125,34 @@ func (p pictures) barsByShape() chart.Panel {
 		Y:        chart.Axis{Title: p.say("Output throughput (tok/s)", "输出吞吐量 (tok/s)")},
 		Layers:   layers,
 		Empty:    p.missing("output_throughput", "max_concurrency"),
+	}
+}
+
+func (p pictures) mapByShape() chart.Panel {
+	h := chart.Heat{Title: p.say("Output (tok/s)", "输出 (tok/s)")}
+	x := chart.Axis{Title: p.inFlight(), Categories: categories(p.levels())}
+	y := chart.Axis{}
+	var tips [][]string
+	for _, s := range p.shapes() {
+		row, tip := []float64{}, []string{}
+		for _, level := range p.levels() {
+			mean, text := math.NaN(), ""
+			for _, c := range p.cells {
+				if v, ok := spreadOf(c.rows, "output_throughput"); ok && c.shape == s && c.concurrency == level {
+					mean, text = v.mean, p.names.cell(c)+"\n"+v.text("tok/s")
+				}
+			}
+			row, tip = append(row, mean), append(tip, text)
+		}
+		h.Values, tips = append(h.Values, row), append(tips, tip)
+		y.Categories = append(y.Categories, p.names.shape(s))
+	}
+	h.Tip = func(r, c int) string { return tips[r][c] }
+	return chart.Panel{
+		Title:    p.say("Output throughput of each configuration", "各配置的输出吞吐量"),
+		Subtitle: p.higher() + p.say("; darker is more", "；颜色越深越高"),
+		X:        x, Y: y, Layers: []chart.Layer{h},
+		Empty: p.missing("output_throughput", "max_concurrency"),
 	}
 }
 

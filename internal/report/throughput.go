@@ -37,7 +37,7 @@ func (p pictures) throughputByInput() chart.Panel {
 	}
 	return chart.Panel{
 		Title:    p.say("Output throughput by input length", "输出吞吐量与输入长度"),
-		Subtitle: p.higher() + p.say("; a point a run, all concurrencies together; thick line: median", "；每点一次测试，含所有并发数；粗线：中位数"),
+		Subtitle: p.higher() + p.say("; one point per run, all concurrencies together; thick line: median", "；每点一次测试，含所有并发数；粗线：中位数"),
 		X:        axis,
 		Y:        chart.Axis{Title: p.say("Output throughput (tok/s)", "输出吞吐量 (tok/s)"), Zero: true},
 		Layers:   []chart.Layer{boxes},
@@ -63,7 +63,7 @@ func (p pictures) throughputOverTime() chart.Panel {
 	}
 	return chart.Panel{
 		Title:    p.say("Total token throughput over time", "总吞吐量随时间变化"),
-		Subtitle: p.higher() + p.say("; a point a run", "；每点一次测试"),
+		Subtitle: p.higher() + p.say("; one point per run", "；每点一次测试"),
 		X:        chart.Axis{Title: p.say("End of the run (time as in the table)", "测试结束时间（按表中时间）"), Time: true},
 		Y:        chart.Axis{Title: p.say("Input + output (tok/s)", "输入 + 输出 (tok/s)"), Zero: true},
 		Layers:   layers,

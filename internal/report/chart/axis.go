@@ -36,8 +36,11 @@ func newScale(a Axis, e extent) scale {
 			s.min = 0.1
 		}
 	case a.Log:
-		spread := max(math.Pow(s.max/s.min, 0.05), 1.1)
-		s.min, s.max = s.min/spread, s.max*spread
+		ratio := s.max / s.min
+		if ratio < 2 {
+			ratio = 100
+		}
+		s.min, s.max = s.min/math.Pow(ratio, max(e.before, 0.05)), s.max*math.Pow(ratio, max(e.after, 0.05))
 	default:
 		s.pad(e)
 	}
@@ -49,20 +52,17 @@ func (s *scale) pad(e extent) {
 	if s.Zero || e.zero {
 		s.min, s.max = min(s.min, 0), max(s.max, 0)
 	}
-	room := (s.max - s.min) * 0.06
-	if room == 0 {
-		room = max(math.Abs(s.max)*0.1, 0.5)
+	length := s.max - s.min
+	if length == 0 {
+		length = max(math.Abs(s.max), 5)
 		if s.Time {
-			room = 60
+			length = 600
 		}
 	}
-	if e.flat {
-		return
+	if s.min != 0 || !(s.Zero || e.zero) || e.before > 0 {
+		s.min -= length * max(e.before, 0.06)
 	}
-	if s.min != 0 || !(s.Zero || e.zero) {
-		s.min -= room
-	}
-	s.max += room
+	s.max += length * max(e.after, 0.06)
 }
 
 func (s scale) at(v float64) float64 {
@@ -95,8 +95,9 @@ func (s scale) attr() string {
 // extent is what an axis must show.
 type extent struct {
 	min, max float64
-	zero     bool // bars stand on it
-	flat     bool // without room beside the data
+	zero     bool    // bars stand on it
+	before   float64 // room that the layers need beside the data, as a share of the axis
+	after    float64
 }
 
 func noExtent() extent { return extent{min: math.Inf(1), max: math.Inf(-1)} }

@@ -3,6 +3,7 @@ package chart
 import (
 	"math"
 	"slices"
+	"unicode/utf8"
 )
 
 // Bar is one bar; NaN leaves its place empty.
@@ -28,6 +29,9 @@ func (b Bars) extend(p Panel, x, y *extent) {
 	}
 	value.zero = !a.Log
 	for _, bar := range b.Bars {
+		if len(p.Y.Categories) > 0 { // labels stand behind the end of the bar
+			value.after = max(value.after, 0.06+0.021*float64(utf8.RuneCountInString(bar.Label)))
+		}
 		if !math.IsNaN(bar.Value) {
 			value.add(a, bar.Value)
 			if bar.Low < bar.High {
@@ -96,12 +100,9 @@ func (d *diagram) barLabel(text string, center, end, width float64, lying bool) 
 	w := d.fonts.width(text, smallText, false)
 	if lying {
 		place := rect{end + 5, center - smallText/2, w, smallText}
-		if place.right() > d.plot.right()+10 { // inside the bar, near its end
-			place.x = end - w - 6
-			plate := rect{place.x - 2, place.y - 1, w + 4, smallText + 2}
-			d.rect(plate, ground, paint{}, 0)
+		if place.right() <= d.plot.right()+10 {
+			d.text(place.x, center+smallText*0.36, label{text: text, size: smallText, onData: true, class: "note"})
 		}
-		d.text(place.x, center+smallText*0.36, label{text: text, size: smallText, onData: true, class: "note"})
 		return
 	}
 	if w > width+2 || end-smallText < d.plot.y-8 {
@@ -156,7 +157,11 @@ func (h Histogram) bins() (edges []float64, counts []int) {
 	low, high := values[0], values[len(values)-1]
 	width := 2 * (quantile(values, 0.75) - quantile(values, 0.25)) / math.Cbrt(float64(len(values)))
 	spread := high - low
-	width = niceStep(min(max(width, spread/25), max(spread/4, math.Abs(low)*0.02, 1e-9)))
+	width = min(max(width, spread/25), spread/4)
+	if spread == 0 { // one bin about the only value
+		width = max(math.Abs(low)*0.1, 1e-9)
+	}
+	width = niceStep(width)
 	first := math.Floor(low/width) * width
 	n := int(math.Floor((high-first)/width)) + 1
 	counts = make([]int, n)

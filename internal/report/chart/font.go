@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,7 +92,7 @@ func (m *measure) shorten(text string, size float64, bold bool, room float64) st
 	return "…"
 }
 
-// wrap breaks a text into at most n lines of a width: at spaces, between Chinese characters, or inside a word where there
+// wrap breaks a text into at most n lines of a width: at spaces, after hyphens, between Chinese characters, or inside a word where there
 // is no other way. The last line is shortened if it must be.
 func (m *measure) wrap(text string, size float64, bold bool, room float64, n int) []string {
 	var lines []string
@@ -102,7 +103,7 @@ func (m *measure) wrap(text string, size float64, bold bool, room float64, n int
 				break
 			}
 			cut = i
-			if r == ' ' || r > 0x2e80 && i > 0 {
+			if r == ' ' || i > 0 && (r > 0x2e80 || strings.ContainsRune("-_/,", rune(text[i-1]))) {
 				space = i
 			}
 		}
@@ -178,11 +179,7 @@ func parseFont(name string) *sfnt.Font {
 	if err != nil {
 		return nil
 	}
-	collection, err := sfnt.ParseCollection(data)
-	if err != nil || collection.NumFonts() == 0 {
-		return nil
-	}
-	f, err := collection.Font(0)
+	f, err := firstFont(data)
 	if err != nil {
 		return nil
 	}
@@ -190,6 +187,48 @@ func parseFont(name string) *sfnt.Font {
 		return nil
 	}
 	return f
+}
+
+// firstFont parses the first font of a file. The parser refuses tables that do not begin at a multiple of four bytes,
+// which the wide-spread WenQuanYi fonts have: such a font is set out anew.
+func firstFont(data []byte) (*sfnt.Font, error) {
+	collection, err := sfnt.ParseCollection(data)
+	if err != nil {
+		return nil, err
+	}
+	if f, err := collection.Font(0); err == nil {
+		return f, nil
+	}
+	return sfnt.Parse(aligned(data))
+}
+
+// aligned copies the first font of a file into one of its own, each table at a multiple of four bytes. What does not have
+// the form of a font gives nothing.
+func aligned(data []byte) []byte {
+	at := 0
+	if len(data) > 16 && string(data[:4]) == "ttcf" {
+		at = int(binary.BigEndian.Uint32(data[12:]))
+	}
+	const header, entry = 12, 16
+	if at < 0 || at+header > len(data) {
+		return nil
+	}
+	n := int(binary.BigEndian.Uint16(data[at+4:]))
+	if at+header+n*entry > len(data) {
+		return nil
+	}
+	out := slices.Clone(data[at : at+header+n*entry])
+	for i := range n {
+		record := out[header+i*entry:]
+		from, length := int(binary.BigEndian.Uint32(record[8:])), int(binary.BigEndian.Uint32(record[12:]))
+		if from+length > len(data) {
+			return nil
+		}
+		out = append(out, make([]byte, -len(out)&3)...)
+		binary.BigEndian.PutUint32(out[header+i*entry+8:], uint32(len(out)))
+		out = append(out, data[from:from+length]...)
+	}
+	return out
 }
 
 // glyphOf finds the glyph of a rune, if the font has one that can be drawn.

@@ -85,7 +85,7 @@ func (d *diagram) layout(box rect) {
 		d.y.from, d.y.to = box.bottom()-bottom-titleRoom(d.panel.X.Title), box.y+4
 		left = titleRoom(d.panel.Y.Title) + d.labelWidth(box.w*0.36) + 8
 		d.x.from, d.x.to = box.x+left, box.right()-14-bar
-		bottom = d.xLabels(false) + 8
+		bottom = d.xLabels(false) + 4
 	}
 	d.plot = rect{d.x.from, d.y.to, d.x.to - d.x.from, d.y.from - d.y.to}
 	if len(d.panel.Y.Categories) > 0 { // the first category is at the top, as one reads

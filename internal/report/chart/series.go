@@ -55,6 +55,10 @@ func (s Series) extend(p Panel, x, y *extent) {
 		}
 		x.add(p.X, point.X)
 		y.add(p.Y, point.Y)
+		if room := point.Size * 0.03; point.Size > 2 { // a large marker stays within the frame
+			x.before, x.after = max(x.before, room*0.7), max(x.after, room*0.7)
+			y.before, y.after = max(y.before, room), max(y.after, room)
+		}
 		if point.Low < point.High {
 			y.add(p.Y, point.Low, point.High)
 		}

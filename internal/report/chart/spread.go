@@ -59,8 +59,8 @@ func (b Boxes) draw(d *diagram) {
 			d.line(x-half/2, d.y.at(high), x+half/2, d.y.at(high), p, 1.5)
 			d.rect(rect{x - half, d.y.at(q3), 2 * half, d.y.at(q1) - d.y.at(q3)}, p.alpha(0.25), p, 1.5)
 		}
-		d.strip(values, x, half*0.6, b.Style)
 		d.median(values, x, half)
+		d.strip(values, x, half*0.6, b.Style)
 		d.close()
 	}
 }
@@ -86,8 +86,8 @@ func (v Violins) draw(d *diagram) {
 		if path := v.shape(d, values, x, half); path != nil {
 			d.add(item{path: path, fill: v.Style.paint().alpha(0.25), stroke: v.Style.paint(), width: 1.5})
 		}
-		d.strip(values, x, half*0.35, v.Style)
 		d.median(values, x, half*0.8)
+		d.strip(values, x, half*0.35, v.Style)
 		d.close()
 	}
 }
@@ -146,11 +146,15 @@ func (d *diagram) strip(values []float64, x, half float64, style Style) {
 		if len(values) >= fewest {
 			shift = (turn - 0.5) * 2 * half
 		}
-		d.add(item{path: circle(2.8), at: point{x + shift, d.y.at(v)}, movable: true, fill: style.paint().alpha(0.7), stroke: ground, width: 0.6})
+		d.add(item{path: circle(3), at: point{x + shift, d.y.at(v)}, movable: true, fill: style.paint().alpha(0.7), stroke: ground, width: 0.6})
 	}
 }
 
+// median draws the middle of several values; one alone is its own.
 func (d *diagram) median(values []float64, x, half float64) {
+	if len(values) < 2 {
+		return
+	}
 	y := d.y.at(quantile(values, 0.5))
 	d.line(x-half, y, x+half, y, ink, 2.5)
 }
