@@ -120,10 +120,10 @@ func (r aggregateRow) name() {
 	}
 }
 
-// number reads a column; what is no finite number is absent.
+// number reads a column; what is no number, or none that anybody measured (nan, inf, 1e99), is absent.
 func (r aggregateRow) number(column string) (float64, bool) {
 	v, err := strconv.ParseFloat(r[column], 64)
-	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+	return v, err == nil && math.Abs(v) < 1e15
 }
 
 // when is the date of the client, which names no time zone, as seconds.

@@ -33,9 +33,8 @@ func (p pictures) dashboard() ([]byte, error) {
 	for i, panel := range []chart.Panel{
 		p.throughputByConcurrency(), p.ttftHistogram(), p.throughputOverTime(), p.throughputMap(), p.ttftByConcurrency(), p.tradeOff(),
 	} {
-		f := chart.Figure{ID: fmt.Sprintf("chart%d", i+1), Panels: []chart.Panel{panel}, PanelHeight: 400}
-		f.Title, f.Description = "", panel.Title+": "+panel.Subtitle
-		figures = append(figures, figure{panel.Title, template.HTML(f.SVG())}) // our own markup, its texts escaped
+		f := chart.Figure{ID: fmt.Sprintf("chart%d", i+1), Panels: []chart.Panel{panel}, PanelHeight: 400, Description: panel.Title + ": " + panel.Subtitle}
+		figures = append(figures, figure{panel.Title, template.HTML(f.Inline())}) // our own markup, its texts escaped
 	}
 	page, err := template.New("dashboard").Parse(dashboardPage)
 	if err != nil {

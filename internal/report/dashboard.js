@@ -65,6 +65,7 @@ class Chart {
     this.figure = figure;
     this.svg = figure.querySelector("svg");
     this.data = this.svg.querySelector(".data");
+    this.clip = this.svg.querySelector("clipPath rect");
     this.svg.setAttribute("role", "group");
     this.svg.classList.add("live");
     this.marks = [...this.svg.querySelectorAll(".mark")];
@@ -143,6 +144,8 @@ class Chart {
     const full = this.whole();
     const zoomed = Object.keys(full).some((k) => Math.abs(full[k] - to[k]) > 0.01);
     this.button.hidden = !zoomed;
+    const p = this.plot, room = zoomed ? 0 : 8; // markers on the frame are whole as long as nothing lies beyond it
+    for (const [key, v] of [["x", p.x - room], ["y", p.y - room], ["width", p.w + 2 * room], ["height", p.h + 2 * room]]) this.clip.setAttribute(key, v);
     for (const a of this.axes) this.drawTicks(a, zoomed, at);
     showTip(null);
   }
@@ -153,7 +156,7 @@ class Chart {
     a.group = fresh;
     if (!zoomed) return;
     const p = this.plot, upright = a.name === "y";
-    if (a.kind === "category") {
+    if (a.kind === "fixed") {
       for (const e of [...fresh.children]) {
         const text = e.tagName === "text";
         const old = text ? +e.getAttribute(upright ? "y" : "x") : +/M(\S+) (\S+?)L/.exec(e.getAttribute("d"))[upright ? 2 : 1];

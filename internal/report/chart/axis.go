@@ -73,17 +73,20 @@ func (s scale) at(v float64) float64 {
 	return s.from + (v-low)/(high-low)*(s.to-s.from)
 }
 
+// largest bounds what is drawn: beyond it, the steps of an axis are finer than the numbers.
+const largest = 1e15
+
 // shows says whether the axis has a place for a value.
 func (s scale) shows(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!s.Log || v > 0)
+	return math.Abs(v) < largest && (!s.Log || v > 1/largest)
 }
 
 // attr describes the axis to a page that zooms.
 func (s scale) attr() string {
 	kind := "number"
 	switch {
-	case len(s.Categories) > 0:
-		kind = "category"
+	case len(s.Categories) > 0 || len(s.Axis.Ticks) > 0:
+		kind = "fixed" // no ticks but these
 	case s.Log:
 		kind = "log"
 	case s.Time:
@@ -152,8 +155,13 @@ func (s scale) linearTicks(n int) []tick {
 		step = max(1, math.Round(step))
 	}
 	var values []float64
-	for k := math.Ceil(s.min/step - 1e-9); k*step <= s.max+step*1e-9; k++ {
-		values = append(values, k*step)
+	first := math.Ceil(s.min/step - 1e-9)
+	for k := range 4 * n { // more than enough, should a step be lost in rounding
+		v := (first + float64(k)) * step
+		if v > s.max+step*1e-9 {
+			break
+		}
+		values = append(values, v)
 	}
 	return labelled(values, step)
 }

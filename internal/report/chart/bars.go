@@ -149,7 +149,7 @@ type Histogram struct {
 
 // bins takes the width of Freedman and Diaconis, rounded up to a round number.
 func (h Histogram) bins() (edges []float64, counts []int) {
-	values := slices.DeleteFunc(slices.Clone(h.Values), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	values := slices.DeleteFunc(slices.Clone(h.Values), func(v float64) bool { return !(scale{}).shows(v) })
 	if len(values) == 0 {
 		return nil, nil
 	}
@@ -163,10 +163,10 @@ func (h Histogram) bins() (edges []float64, counts []int) {
 	}
 	width = niceStep(width)
 	first := math.Floor(low/width) * width
-	n := int(math.Floor((high-first)/width)) + 1
+	n := max(int(math.Floor((high-first)/width)), 0) + 1
 	counts = make([]int, n)
 	for _, v := range values {
-		counts[min(int((v-first)/width), n-1)]++
+		counts[min(max(int((v-first)/width), 0), n-1)]++
 	}
 	for i := range n + 1 {
 		edges = append(edges, first+float64(i)*width)

@@ -1,6 +1,9 @@
 package chart
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Figure is one picture of one or several panels.
 type Figure struct {
@@ -41,14 +44,13 @@ const (
 	defaultWidth, defaultHeight = 620.0, 420.0
 )
 
-// SVG draws the figure. The same figure always gives the same bytes.
-func (f Figure) SVG() []byte {
-	id := f.ID
-	if id == "" {
-		id = "figure"
-	}
-	return f.scene().svg(id)
-}
+// SVG draws the figure as a file of its own. The same figure always gives the same bytes.
+func (f Figure) SVG() []byte { return f.scene().svg(f.id(), ` xmlns="http://www.w3.org/2000/svg"`) }
+
+// Inline draws the figure as a part of a page, which themes it with [CSS].
+func (f Figure) Inline() []byte { return f.scene().svg(f.id(), "") }
+
+func (f Figure) id() string { return cmp.Or(f.ID, "figure") }
 
 // PNG draws the same picture in pixels, scale to one of the SVG's. Where no font has a character, a number in brackets
 // stands for it, and replaced says what each means.

@@ -192,14 +192,21 @@ func parseFont(name string) *sfnt.Font {
 // firstFont parses the first font of a file. The parser refuses tables that do not begin at a multiple of four bytes,
 // which the wide-spread WenQuanYi fonts have: such a font is set out anew.
 func firstFont(data []byte) (*sfnt.Font, error) {
+	if len(data) == 0 { // the parser does not survive it
+		return nil, errors.New("parse font: the file is empty")
+	}
 	collection, err := sfnt.ParseCollection(data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("parse font: %w", err)
 	}
 	if f, err := collection.Font(0); err == nil {
 		return f, nil
 	}
-	return sfnt.Parse(aligned(data))
+	anew := aligned(data)
+	if anew == nil {
+		return nil, errors.New("parse font: its table of contents is broken")
+	}
+	return sfnt.Parse(anew)
 }
 
 // aligned copies the first font of a file into one of its own, each table at a multiple of four bytes. What does not have

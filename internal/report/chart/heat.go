@@ -21,7 +21,7 @@ func (h Heat) bounds() (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, row := range h.Values {
 		for _, v := range row {
-			if !math.IsNaN(v) {
+			if (scale{}).shows(v) {
 				low, high = min(low, v), max(high, v)
 			}
 		}
@@ -50,7 +50,7 @@ func (h Heat) draw(d *diagram) {
 		for c, v := range row {
 			x, y := d.x.at(float64(c)), d.y.at(float64(r))
 			cell := rect{x - w/2 + 1, y - ht/2 + 1, w - 2, ht - 2}
-			if math.IsNaN(v) {
+			if !(scale{}).shows(v) {
 				d.rect(cell, paint{}, mesh, 1)
 				continue
 			}

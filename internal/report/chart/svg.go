@@ -18,10 +18,10 @@ type svgWriter struct {
 	clips int
 }
 
-func (s *scene) svg(id string) []byte {
+func (s *scene) svg(id, namespace string) []byte {
 	w := &svgWriter{id: id}
-	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="%s" height="%s" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-t %s-d" font-family="%s">`+"\n",
-		num(s.w), num(s.h), num(s.w), num(s.h), id, id, escape(fontFamily))
+	fmt.Fprintf(w, `<svg%s class="chart" width="%s" height="%s" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-t %s-d" font-family="%s">`+"\n",
+		namespace, num(s.w), num(s.h), num(s.w), num(s.h), id, id, escape(fontFamily))
 	fmt.Fprintf(w, "<title id=\"%s-t\">%s</title>\n<desc id=\"%s-d\">%s</desc>\n", id, escape(s.title), id, escape(s.description))
 	for _, i := range s.items {
 		w.item(i)
