@@ -16,10 +16,10 @@ import (
 
 // Aggregate is the table of results that the kit keeps as aggregate_results.csv: one row a run of the client.
 type Aggregate struct {
-	Name    string
-	Notes   []string // rows that were left out, and why
 	columns []string
 	rows    []aggregateRow
+	without int // rows left out: no number in any of the metrics
+	failed  int // rows left out: no request completed
 }
 
 type aggregateRow map[string]string
@@ -47,7 +47,7 @@ func ReadAggregate(r io.Reader, name string) (*Aggregate, error) {
 	if len(records) == 0 {
 		return nil, fmt.Errorf("read %s: it is empty; `lab aggregate` writes one from result files", name)
 	}
-	a := &Aggregate{Name: name}
+	a := &Aggregate{}
 	for _, column := range records[0] {
 		a.columns = append(a.columns, strings.TrimSpace(column))
 	}
@@ -64,7 +64,6 @@ func ReadAggregate(r io.Reader, name string) (*Aggregate, error) {
 func (a *Aggregate) has(column string) bool { return slices.Contains(a.columns, column) }
 
 func (a *Aggregate) add(records [][]string) {
-	var without, failed int
 	for i, record := range records {
 		row := aggregateRow{}
 		for k, column := range a.columns {
@@ -76,20 +75,14 @@ func (a *Aggregate) add(records [][]string) {
 		switch {
 		case !slices.ContainsFunc(aggregateMetrics, func(m string) bool { _, ok := row.number(m); return ok }):
 			if i > 0 { // the first may be the header in a second language
-				without++
+				a.without++
 			}
 		case known && completed == 0: // its latencies are zero, not measured
-			failed++
+			a.failed++
 		default:
 			row.name()
 			a.rows = append(a.rows, row)
 		}
-	}
-	if without > 0 {
-		a.Notes = append(a.Notes, fmt.Sprintf("%d without any number left out", without))
-	}
-	if failed > 0 {
-		a.Notes = append(a.Notes, fmt.Sprintf("%d in which no request completed left out", failed))
 	}
 	for column, pattern := range map[string]*regexp.Regexp{"input_len": ioName, "output_len": ioName, "max_concurrency": loadName} {
 		if !a.has(column) && slices.ContainsFunc(a.rows, func(r aggregateRow) bool { return pattern.MatchString(r["filename"]) }) {

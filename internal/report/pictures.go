@@ -166,10 +166,19 @@ func (p pictures) note() string {
 	if most > 1 && !p.table.has("max_concurrency") {
 		text += " " + p.say("The table does not say the concurrency: rows of the same lengths are taken for repeats.", "表中没有并发数：长度相同的行视为重复测试。")
 	}
-	if len(p.table.Notes) > 0 {
-		text += " " + p.say("Rows: ", "数据行：") + strings.Join(p.table.Notes, "; ") + "."
+	return strings.Join(append([]string{text}, p.leftOut()...), " ")
+}
+
+// leftOut says which rows of the table are not in the pictures.
+func (p pictures) leftOut() []string {
+	var said []string
+	if n := p.table.failed; n > 0 {
+		said = append(said, fmt.Sprintf(p.say("Rows left out because no request completed: %d.", "因没有请求完成而忽略的行：%d。"), n))
 	}
-	return text
+	if n := p.table.without; n > 0 {
+		said = append(said, fmt.Sprintf(p.say("Rows left out because they hold no result: %d.", "因没有数值而忽略的行：%d。"), n))
+	}
+	return said
 }
 
 // subtitle says what was measured, and how often.

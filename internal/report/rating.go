@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"math"
 	"strings"
 
 	"lab/internal/report/chart"
@@ -34,14 +36,25 @@ func (p pictures) rating(l limits, v float64) string {
 	return p.say("needs work", "需优化")
 }
 
-// best names the configuration that leads in a figure, and its value; ok is false where nobody has one.
-func (p pictures) best(column, unit string, higher bool) (name, value string, ok bool) {
+// best names the configuration that leads in a figure, with its value, and says where others cannot be told from it;
+// "" where nobody has the figure.
+func (p pictures) best(column, unit string, higher bool) string {
 	ranked := p.ranked(column, higher)
 	if len(ranked) == 0 {
-		return "", "", false
+		return ""
 	}
 	v, _ := spreadOf(ranked[0].rows, column)
-	return p.names.cell(ranked[0]), v.text(unit), true
+	text := p.names.cell(ranked[0]) + "  " + v.text(unit)
+	close := 0
+	for _, c := range ranked[1:] {
+		if w, _ := spreadOf(c.rows, column); math.Abs(v.mean-w.mean) <= v.sd+w.sd {
+			close++
+		}
+	}
+	if close > 0 {
+		text += fmt.Sprintf(p.say("; error bars overlap with those of %d more", "；与另外 %d 种配置的误差线重叠"), close)
+	}
+	return text
 }
 
 // pair is a line of two columns.
@@ -80,10 +93,7 @@ func (p pictures) leaders() []pair {
 		{"mean_ttft_ms", "lowest mean TTFT", "最低平均 TTFT", "ms", false},
 		{"mean_tpot_ms", "lowest mean TPOT", "最低平均 TPOT", "ms", false},
 	} {
-		value := p.say("no data: ", "无数据：") + m.column
-		if name, v, ok := p.best(m.column, m.unit, m.higher); ok {
-			value = name + "  " + v
-		}
+		value := cmp.Or(p.best(m.column, m.unit, m.higher), p.say("no data: ", "无数据：")+m.column)
 		pairs = append(pairs, pair{p.say(m.english, m.chinese), value})
 	}
 	return pairs
@@ -132,8 +142,8 @@ func (p pictures) text() []byte {
 	}
 	title := p.say("Performance report", "性能报告")
 	fmt.Fprintf(&b, "%s\n%s\n%s\n", title, strings.Repeat("=", lipgloss.Width(title)), p.subtitle())
-	for _, note := range p.table.Notes {
-		fmt.Fprintf(&b, "%s%s\n", p.say("Rows: ", "数据行："), note)
+	for _, note := range p.leftOut() {
+		fmt.Fprintln(&b, note)
 	}
 	section(p.say("Over all runs", "总体均值"))
 	writePairs(&b, p.averages())

@@ -31,7 +31,7 @@ func Visualize(a *Aggregate, o Pictures, fonts chart.Fonts) (files []File, notes
 	if p.chinese != plain.chinese {
 		notes = append(notes, "no font with Chinese was found: the PNG files are in English, the others in Chinese")
 	}
-	notes = append(notes, a.Notes...)
+	notes = append(notes, p.leftOut()...)
 	for _, picture := range []struct {
 		wanted bool
 		name   string
