@@ -157,11 +157,11 @@ func (p pictures) note() string {
 	text := ""
 	switch {
 	case most == 1:
-		text = p.say("One run per configuration: without repeats no spread can be shown.", "每种配置只测了一次：没有重复，无法给出误差。")
+		text = p.say("One run per configuration: without repeats, no spread over repeats is shown.", "每种配置只测了一次：没有重复，无法给出重复误差。")
 	case least == most:
-		text = fmt.Sprintf(p.say("Error bars: ± 1 standard deviation over the repeats of a configuration (n = %d each).", "误差线：同一配置重复测试的 ±1 标准差（每种 n = %d）。"), most)
+		text = fmt.Sprintf(p.say("Error bars, unless a panel says otherwise: ± 1 standard deviation over the repeats of a configuration (n = %d each).", "误差线（图中另有说明的除外）：同一配置重复测试的 ±1 标准差（每种 n = %d）。"), most)
 	default:
-		text = fmt.Sprintf(p.say("Error bars: ± 1 standard deviation over the repeats of a configuration (n = %d to %d; none where n = 1).", "误差线：同一配置重复测试的 ±1 标准差（n = %d 至 %d；n = 1 时无误差线）。"), least, most)
+		text = fmt.Sprintf(p.say("Error bars, unless a panel says otherwise: ± 1 standard deviation over the repeats of a configuration (n = %d to %d; none where n = 1).", "误差线（图中另有说明的除外）：同一配置重复测试的 ±1 标准差（n = %d 至 %d；n = 1 时无误差线）。"), least, most)
 	}
 	if most > 1 && !p.table.has("max_concurrency") {
 		text += " " + p.say("The table does not say the concurrency: rows of the same lengths are taken for repeats.", "表中没有并发数：长度相同的行视为重复测试。")

@@ -31,15 +31,15 @@ func latin(bold bool) *sfnt.Font {
 	return f
 }
 
-// measure knows how wide a text is. Where a viewer of the SVG has no Go font, it uses another one of about this width:
-// hence a little more room than the Go font needs.
+// measure knows how wide a text is. A viewer of the SVG mostly has no Go font and uses another one: hence as much more room
+// as DejaVu Sans needs, the widest of the usual ones.
 type measure struct {
 	regular, bold *sfnt.Font
 	buffer        sfnt.Buffer
 	known         map[rune][2]float64 // widths at size 1
 }
 
-const slack = 1.05
+const slack = 1.18
 
 func newMeasure() *measure {
 	return &measure{regular: latin(false), bold: latin(true), known: map[rune][2]float64{}}
