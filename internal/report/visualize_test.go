@@ -123,7 +123,7 @@ func TestEverythingTheKitsReadersExpectIsWritten(t *testing.T) {
 	}
 	for name, o := range map[string]Pictures{
 		"latency_analysis.png latency_analysis.svg": {Latency: true},
-		"interactive_dashboard.html": {Interactive: true}, "performance_report.txt": {Report: true},
+		"interactive_dashboard.html":                {Interactive: true}, "performance_report.txt": {Report: true},
 	} {
 		var names []string
 		for n := range files(t, read(t, ordinary.csv()), o) {
