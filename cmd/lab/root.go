@@ -44,9 +44,9 @@ a second look.
 		}
 	}
 	group("start", "Start:", newDemo(), newDoctor(), newInit())
-	group("measure", "Measure:", newRun(), newAB())
+	group("measure", "Measure:", newRun(), newBench(), newAB())
 	group("judge", "Judge:", newCompare())
-	group("look", "Look:", newList(), newShow())
+	group("look", "Look:", newList(), newShow(), newVisualize())
 	group("data", "Data:", newAggregate(), newExport(), newImport(), newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
 	root.AddCommand(newSampler(), newExitCodes())

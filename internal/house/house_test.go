@@ -20,6 +20,7 @@ var floors = map[string]int{
 
 	"supervisor": 1, "gpu": 1, "loadgen": 1, "profiling": 1, "store": 1, "matrices": 1,
 	"internal/metric": 1, "internal/sim": 1, "internal/dataset": 1,
+	"internal/report/chart": 1,
 
 	"internal/compare": 2, "internal/kit": 2, "internal/box": 2,
 
@@ -45,6 +46,7 @@ var owners = map[string][]string{
 	"os/exec":                    {"supervisor", "gpu"},
 	"golang.org/x/term":          {"cmd/lab"},
 	"golang.org/x/text":          {"internal/tokenizer"},
+	"golang.org/x/image":         {"internal/report/chart"},
 }
 
 type file struct {
