@@ -56,16 +56,10 @@ func gap(random *rand.Rand, rate, shape float64) float64 {
 
 // rateOf is the rate at request i.
 func rateOf(l lab.Load, i int) float64 {
-	r := l.RampUp
-	if r == nil {
-		return float64(l.Rate)
+	if l.RampUp != nil {
+		return l.RampUp.At(i, l.Requests)
 	}
-	start, end := float64(r.Start), float64(r.End)
-	part := float64(i) / float64(max(1, l.Requests-1))
-	if r.Strategy == "exponential" {
-		return start * math.Pow(end/start, part)
-	}
-	return start + (end-start)*part
+	return float64(l.Rate)
 }
 
 // gamma draws from the gamma distribution with the given shape and scale 1, by Marsaglia and Tsang, "A simple method

@@ -24,7 +24,7 @@ func (t Text) Tokenize(ctx context.Context, text string) ([]int32, error) {
 // ChatPrompt gives the token ids of one user message in the model's chat template, with the generation prompt.
 func (t Text) ChatPrompt(ctx context.Context, text string) ([]int32, error) {
 	return t.tokens(ctx, map[string]any{
-		"messages": []map[string]string{{"role": "user", "content": text}},
+		"messages":              []map[string]string{{"role": "user", "content": text}},
 		"add_generation_prompt": true, "add_special_tokens": false,
 	})
 }

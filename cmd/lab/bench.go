@@ -47,8 +47,7 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments) error {
 	if err != nil {
 		return err
 	}
-	saves, err := args.Bench(experiment)
-	if err != nil {
+	if _, err := args.Apply(kit.Bench{}); err != nil { // before anything is measured
 		return err
 	}
 	b, err := openBench(cmd, measureOptions{wait: args.Has("wait")})
@@ -69,13 +68,14 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments) error {
 	if err != nil {
 		return err
 	}
-	result := kit.Result(saves, sealed.Run, tables)
+	result, err := resultOf(args, sealed, tables)
+	if err != nil {
+		return err
+	}
 	if err := saveResult(args, result); err != nil {
 		return err
 	}
-	if text := result.Failures(); text != "" {
-		fmt.Fprint(cmd.ErrOrStderr(), text)
-	}
+	fmt.Fprint(cmd.ErrOrStderr(), result.Lists.Failures())
 	if args.Has("json") {
 		err = report.RunJSON(cmd.OutOrStdout(), sealed)
 	} else {
@@ -122,6 +122,19 @@ func (b *bench) attach(cmd *cobra.Command, args *kit.Arguments, e lab.Experiment
 	return sealed, err
 }
 
+// resultOf measures the run by vLLM's definitions. Where not even one request was sent, all of it is 0, as there.
+func resultOf(args *kit.Arguments, sealed lab.Sealed, tables lab.Tables) (kit.Report, error) {
+	tally := lab.Tally{Phase: "load"}
+	if len(sealed.Summary.Phases) > 0 {
+		tally = sealed.Summary.Phases[0]
+	}
+	b, err := args.Apply(kit.BenchOf(sealed.Run, tally))
+	if err != nil {
+		return kit.Report{}, err
+	}
+	return b.Of(sealed.Run, tally, tables.Requests), nil
+}
+
 // saveResult writes the result file where one was asked for.
 func saveResult(args *kit.Arguments, result kit.Report) error {
 	if !args.Has("save-result") && !args.Has("append-result") {
@@ -129,7 +142,7 @@ func saveResult(args *kit.Arguments, result kit.Report) error {
 	}
 	name := args.Word("result-filename")
 	if name == "" {
-		name = result.FileName()
+		name = result.Bench.FileName()
 	}
 	if dir := args.Word("result-dir"); dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -151,4 +164,3 @@ func tellFindings(cmd *cobra.Command, run lab.Run) {
 	}
 	fmt.Fprintf(errOut, "Recorded: lab show %s\n", run.ID)
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"lab/internal/kit"
 	"lab/internal/lab"
 	"lab/internal/runner"
 	"lab/matrices"
@@ -57,6 +58,7 @@ func exitCode(err error) int {
 		port     *supervisor.PortError
 		stopped  *interrupt
 		file     *fileError
+		argument *kit.ArgumentError
 	)
 	switch {
 	case err == nil:
@@ -65,7 +67,7 @@ func exitCode(err error) int {
 		return told.code
 	case errors.As(err, &stopped):
 		return 128 + int(stopped.signal)
-	case errors.As(err, &usage), errors.As(err, &ask), errors.As(err, &unknown):
+	case errors.As(err, &usage), errors.As(err, &ask), errors.As(err, &unknown), errors.As(err, &argument):
 		return exitUsage
 	case errors.As(err, &config), errors.As(err, &faults), errors.As(err, &file):
 		return exitConfig

@@ -62,9 +62,9 @@ func ParseArguments(args []string) (*Arguments, error) {
 }
 
 // find looks a flag up by its name or by the beginning of one.
-func find(name string) (flag, error) {
+func find(name string) (option, error) {
 	var near []string
-	var found flag
+	var found option
 	for _, s := range sections {
 		for _, f := range s.flags {
 			if f.name == name {
@@ -79,9 +79,9 @@ func find(name string) (flag, error) {
 	case 1:
 		return found, nil
 	case 0:
-		return flag{}, &ArgumentError{Problem: fmt.Sprintf("unrecognized argument: --%s%s", name, didYouMean(name))}
+		return option{}, &ArgumentError{Problem: fmt.Sprintf("unrecognized argument: --%s%s", name, didYouMean(name))}
 	}
-	return flag{}, &ArgumentError{"--" + name, "could be any of " + strings.Join(near, ", ")}
+	return option{}, &ArgumentError{"--" + name, "could be any of " + strings.Join(near, ", ")}
 }
 
 func didYouMean(name string) string {
@@ -100,7 +100,7 @@ func didYouMean(name string) string {
 }
 
 // take cuts the words that belong to a flag off the rest of the line.
-func take(f flag, args []string) (words, rest []string) {
+func take(f option, args []string) (words, rest []string) {
 	n := 0
 	switch f.kind {
 	case toggle:
@@ -116,14 +116,14 @@ func take(f flag, args []string) (words, rest []string) {
 	return args[:n], args[n:]
 }
 
-func (a *Arguments) set(f flag, path string, words []string, joined bool) error {
+func (a *Arguments) set(f option, path string, words []string, joined bool) error {
 	fail := func(format string, args ...any) error {
 		return &ArgumentError{"--" + f.name, fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case f.refused != "":
 		return fail("lab bench does not have it: %s", f.refused)
-	case path != "" && f.kind != object:
+	case path != "" && f.kind != asJSON:
 		return fail("it is no JSON, so it has no parts")
 	case f.kind == toggle && joined:
 		return fail("it takes no value")
@@ -135,7 +135,7 @@ func (a *Arguments) set(f flag, path string, words []string, joined bool) error 
 		a.Notes = append(a.Notes, fmt.Sprintf("--%s changes nothing: %s", f.name, f.moot))
 		return nil
 	}
-	if f.kind == object {
+	if f.kind == asJSON {
 		return a.setObject(f, path, words[0])
 	}
 	if problem := checkWord(f, words); problem != "" {
@@ -145,7 +145,7 @@ func (a *Arguments) set(f flag, path string, words []string, joined bool) error 
 	return nil
 }
 
-func refusedChoice(f flag, word string) string {
+func refusedChoice(f option, word string) string {
 	why := ""
 	if f.name == "backend" || f.name == "endpoint-type" {
 		why = "; " + otherModels
@@ -153,7 +153,7 @@ func refusedChoice(f flag, word string) string {
 	return fmt.Sprintf("invalid choice: %q (choose from %s)%s", word, strings.Join(f.choices, ", "), why)
 }
 
-func checkWord(f flag, words []string) string {
+func checkWord(f option, words []string) string {
 	switch f.kind {
 	case integer:
 		if _, err := strconv.Atoi(words[0]); err != nil {
@@ -168,7 +168,7 @@ func checkWord(f flag, words []string) string {
 }
 
 // setObject keeps a JSON object, or one part of it given by dots: --extra-body.a.b 1, --extra-body.list+ x.
-func (a *Arguments) setObject(f flag, path, word string) error {
+func (a *Arguments) setObject(f option, path, word string) error {
 	whole := map[string]any{}
 	if before := a.given[f.name]; before != nil {
 		if err := json.Unmarshal([]byte(before[0]), &whole); err != nil {
@@ -279,7 +279,7 @@ func WriteHelp(w io.Writer) {
 			if f.refused != "" || f.moot != "" {
 				continue
 			}
-			word := map[kind]string{single: " WORD", integer: " N", float: " X", several: " WORD…", object: " JSON"}[f.kind]
+			word := map[kind]string{single: " WORD", integer: " N", float: " X", several: " WORD…", asJSON: " JSON"}[f.kind]
 			line := f.help
 			if f.initial != "" {
 				line = strings.TrimSpace(line + " (default " + f.initial + ")")

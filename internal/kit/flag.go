@@ -1,7 +1,7 @@
 package kit
 
-// flag is one option of `vllm bench serve`, or of the older benchmark_serving.py.
-type flag struct {
+// option is one flag of `vllm bench serve`, or of the older benchmark_serving.py.
+type option struct {
 	name    string
 	kind    kind
 	initial string   // the value where none is given; empty: none
@@ -20,13 +20,13 @@ const (
 	integer
 	float
 	several // one word or more
-	object  // JSON; also by dots, --extra-body.a.b 1
+	asJSON  // JSON; also by dots, --extra-body.a.b 1
 )
 
 // section is a group of flags as the help shows them.
 type section struct {
 	title string
-	flags []flag
+	flags []option
 }
 
 const (
@@ -37,7 +37,7 @@ const (
 
 // sections lists every flag of vllm bench serve 0.32 and of benchmark_serving.py, and lab's own last.
 var sections = []section{
-	{"Server", []flag{
+	{"Server", []option{
 		{name: "backend", initial: "openai", choices: []string{"openai", "vllm", "openai-chat"}, help: "vllm and openai: completions; openai-chat: chat"},
 		{name: "endpoint-type", choices: []string{"openai", "vllm", "openai-chat"}, help: "the older name of --backend"},
 		{name: "base-url", help: "the server, in place of host and port"},
@@ -49,11 +49,11 @@ var sections = []section{
 		{name: "header", kind: several, help: "KEY=VALUE … sent with every request"},
 		{name: "insecure", kind: toggle, help: "do not check the server's certificate"},
 		{name: "request-id-prefix", help: "prefix of X-Request-Id; default: made from the run's ID"},
-		{name: "extra-body", kind: object, help: "JSON of further fields of the request"},
+		{name: "extra-body", kind: asJSON, help: "JSON of further fields of the request"},
 		{name: "lora-modules", kind: several, refused: "lab sends one model name: run lab bench once per adapter with --served-model-name"},
 		{name: "lora-assignment", refused: "lab sends one model name: run lab bench once per adapter with --served-model-name"},
 	}},
-	{"Load", []flag{
+	{"Load", []option{
 		{name: "num-prompts", kind: integer, initial: "1000"},
 		{name: "request-rate", kind: float, initial: "inf", help: "requests a second; inf: all at once"},
 		{name: "burstiness", kind: float, initial: "1.0", help: "shape of the gamma distribution of gaps: 1 Poisson, inf even"},
@@ -70,14 +70,14 @@ var sections = []section{
 		{name: "no-self-timed", kind: toggle, help: "timed_trace: send at --request-rate"},
 		{name: "probe-request-rate", kind: float, refused: "lab sends no probes: the requests' own latencies are in the record"},
 	}},
-	{"Sampling", []flag{
+	{"Sampling", []option{
 		{name: "temperature", kind: float}, {name: "top-p", kind: float}, {name: "top-k", kind: integer},
 		{name: "min-p", kind: float}, {name: "frequency-penalty", kind: float}, {name: "presence-penalty", kind: float},
 		{name: "repetition-penalty", kind: float}, {name: "logprobs", kind: integer},
 		{name: "use-beam-search", kind: toggle, moot: "vllm bench serve never sends it either"},
 		{name: "best-of", kind: integer, refused: "vLLM no longer has it"},
 	}},
-	{"Data set", []flag{
+	{"Data set", []option{
 		{name: "dataset-name", initial: "random", help: "random, random-mm, sharegpt, custom, prefix_repetition, timed_trace, hf"},
 		{name: "dataset-path", help: "file, or folder for hf: lab never downloads"},
 		{name: "dataset", refused: "it was replaced by --dataset-name and --dataset-path"},
@@ -115,7 +115,7 @@ var sections = []section{
 		{name: "skip-tokenizer-init", kind: toggle, moot: "lab reads a tokenizer only where the data set needs one"},
 		{name: "no-stream", kind: toggle, moot: "lab reads local files only"},
 		{name: "enable-multimodal-chat", kind: toggle, moot: "lab sends images to the chat endpoint whenever the data set has some"},
-		{name: "chat-template-kwargs", kind: object, refused: `the server applies the template: --backend openai-chat with --extra-body '{"chat_template_kwargs": …}'`},
+		{name: "chat-template-kwargs", kind: asJSON, refused: `the server applies the template: --backend openai-chat with --extra-body '{"chat_template_kwargs": …}'`},
 		{name: "custom-ensure-client-side-data", kind: toggle, refused: otherData},
 		{name: "no-reranker", kind: toggle, refused: otherModels},
 		{name: "random-batch-size", kind: integer, refused: otherModels},
@@ -128,7 +128,7 @@ var sections = []section{
 		{name: "asr-min-audio-len-sec", kind: float, refused: otherData}, {name: "asr-max-audio-len-sec", kind: float, refused: otherData},
 		{name: "bfcl-categories", refused: otherData},
 	}},
-	{"Result", []flag{
+	{"Result", []option{
 		{name: "percentile-metrics", initial: "ttft,tpot,itl", help: "ttft, tpot, itl, e2el, client_queue_time, e2el_including_client_queue"},
 		{name: "metric-percentiles", initial: "99"},
 		{name: "goodput", kind: several, help: "ttft:MS tpot:MS e2el:MS: limits of a good request"},
@@ -142,7 +142,7 @@ var sections = []section{
 		{name: "plot-dataset-stats", kind: toggle, refused: picture},
 		{name: "log-config-file", refused: "lab has no log to configure"},
 	}},
-	{"Of lab", []flag{
+	{"Of lab", []option{
 		{name: "preconnect", kind: toggle, help: "open connections before they are needed, as lab run does"},
 		{name: "json", kind: toggle, help: "print lab's run document in place of vLLM's block"},
 		{name: "wait", kind: toggle, help: "wait while another lab measures on this box, instead of exit 4"},

@@ -32,7 +32,11 @@ func BenchOf(run lab.Run, t lab.Tally) Bench {
 
 // ReportOf measures one phase of a stored run by the kit's definitions, from its records.
 func ReportOf(run lab.Run, t lab.Tally, records []lab.RequestRecord) Report {
-	b := BenchOf(run, t)
+	return BenchOf(run, t).Of(run, t, records)
+}
+
+// Of measures one phase of a stored run and says b beside the numbers.
+func (b Bench) Of(run lab.Run, t lab.Tally, records []lab.RequestRecord) Report {
 	if up := b.RampUp; up != nil {
 		began := run.Epoch.Wall.Local()
 		var due []time.Time

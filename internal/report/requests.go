@@ -57,7 +57,7 @@ func lineOf(run string, r lab.RequestRecord) requestLine {
 	l := requestLine{
 		Run: run, Phase: r.Phase, Seq: r.Seq, Intended: inSeconds(r.Intended),
 		Sent: moment(r.Sent), Connected: moment(r.Connected), Written: moment(r.Written), FirstByte: moment(r.FirstByte), Done: moment(r.Done),
-		TTFT: known(r.TTFT()), TPOT: known(r.TPOT()), E2EL: known(r.E2EL()), Lag: known(r.Lag()),
+		TTFT: given(r.TTFT()), TPOT: given(r.TPOT()), E2EL: given(r.E2EL()), Lag: given(r.Lag()),
 		WantInput: r.WantInput, WantOutput: r.WantOutput, Finish: r.Finish, Status: r.Status,
 		OK: r.OK(), Error: r.Error, Detail: r.Detail, Text: r.Text,
 	}
@@ -82,9 +82,9 @@ func lineOf(run string, r lab.RequestRecord) requestLine {
 }
 
 // moment is nil for 0, which stands for absent in a record.
-func moment(at time.Duration) *float64 { return known(at, at != 0) }
+func moment(at time.Duration) *float64 { return given(at, at != 0) }
 
-func known(d time.Duration, ok bool) *float64 {
+func given(d time.Duration, ok bool) *float64 {
 	if !ok {
 		return nil
 	}
