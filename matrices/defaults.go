@@ -32,9 +32,13 @@ func defaults(e *lab.Experiment) {
 	}
 }
 
-func setDuration(d *lab.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = lab.Duration(value)
+func setDuration(d *lab.Duration, value time.Duration) { fill(d, lab.Duration(value)) }
+
+// fill sets what was left out.
+func fill[T comparable](v *T, value T) {
+	var none T
+	if *v == none {
+		*v = value
 	}
 }
 
@@ -52,19 +56,48 @@ func defaultLoad(l *lab.Load) {
 			d.Kind = "prompts"
 		}
 	}
-	if d.Kind == "random" {
-		if d.InputTokens == 0 {
-			d.InputTokens = 512
-		}
-		if d.OutputTokens == 0 {
-			d.OutputTokens = 128
-		}
-	}
+	defaultDataset(d)
 	if l.API == "" {
 		l.API = "completions"
-		if d.Kind == "prompts" && startsWithMessages(d.File) {
+		if d.Kind == "random-mm" || d.Kind == "prompts" && startsWithMessages(d.File) {
 			l.API = "chat"
 		}
+	}
+}
+
+// defaultDataset fills in the sizes of a data set: lab's own for random prompts, those of `vllm bench serve` for the kinds
+// that are its own. A trace is read as Mooncake's are written, where vLLM's defaults would shrink it 32 times.
+func defaultDataset(d *lab.Dataset) {
+	switch d.Kind {
+	case "random":
+		fill(&d.InputTokens, 512)
+		fill(&d.OutputTokens, 128)
+	case "random-mm":
+		fill(&d.InputTokens, 512)
+		fill(&d.OutputTokens, 128)
+		if d.Images == nil {
+			d.Images = &lab.Images{}
+		}
+		fill(&d.Images.Items, 1)
+		fill(&d.Images.Limit, 255)
+		if d.Images.Buckets == nil {
+			d.Images.Buckets = []lab.ImageBucket{{Width: 256, Height: 256, Share: 0.5}, {Width: 1280, Height: 720, Share: 0.5}}
+		}
+	case "prefix_repetition":
+		fill(&d.Prefixes, 10)
+		fill(&d.PrefixTokens, 256)
+		fill(&d.InputTokens, 256)
+		fill(&d.OutputTokens, 128)
+	case "timed_trace":
+		if d.Trace == nil {
+			d.Trace = &lab.Trace{}
+		}
+		fill(&d.Trace.BlockTokens, 512)
+		fill(&d.Trace.SecondsUnit, 0.001)
+		fill(&d.Trace.Timestamp, "timestamp")
+		fill(&d.Trace.InputLength, "input_length")
+		fill(&d.Trace.OutputLen, "output_length")
+		fill(&d.Trace.HashIDs, "hash_ids")
 	}
 }
 

@@ -65,7 +65,7 @@ func (r *reader) experiment(f *File) {
 		switch {
 		case strings.HasPrefix(k.name, "x-"): // a place for anchors
 		case form == nil:
-			r.field("", k, reflect.ValueOf(e).Elem())
+			r.field("", k, "", reflect.ValueOf(e).Elem())
 		case r.written(k.name, k):
 			form(e, k.value)
 		}
@@ -159,7 +159,7 @@ func (r *reader) slo(e *lab.Experiment, n *node) {
 	}
 	for _, k := range n.keys {
 		if !slices.Contains(limits, k.name) {
-			r.unknown("slo", k, limits)
+			r.unknown("slo", k, "", limits)
 			continue
 		}
 		limit := lab.SLO{Metric: k.name}
@@ -172,8 +172,8 @@ func (r *reader) slo(e *lab.Experiment, n *node) {
 	})
 }
 
-func (r *reader) unknown(where string, k entry, known []string) {
-	text, meant := unknownKey(where, k.name, known)
+func (r *reader) unknown(where string, k entry, kind string, known []string) {
+	text, meant := unknownKey(where, k.name, kind, known)
 	r.meant = append(r.meant, meant)
 	r.fault(k.at, joined(where, k.name), text)
 }
@@ -191,17 +191,22 @@ func (r *reader) fill(path string, n *node, into reflect.Value) bool {
 		r.fault(n.at, path, fmt.Sprintf("%s: must be a mapping", path))
 		return false
 	}
+	kind := ""
+	if into.Type() == reflect.TypeFor[lab.Dataset]() {
+		kind = kindOf(n)
+	}
 	for _, k := range n.keys {
-		r.field(path, k, into)
+		r.field(path, k, kind, into)
 	}
 	return true
 }
 
-func (r *reader) field(path string, k entry, into reflect.Value) {
+// field reads one key of a mapping; kind is that of the data set, where the mapping is one.
+func (r *reader) field(path string, k entry, kind string, into reflect.Value) {
 	full := joined(path, k.name)
 	field, ok := fieldNamed(into, k.name)
 	if !ok {
-		r.unknown(path, k, fieldNames(into.Type()))
+		r.unknown(path, k, kind, fieldNames(into.Type()))
 		return
 	}
 	if r.written(full, k) {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -166,9 +167,12 @@ func paths(prefix string, schema map[string]any) []string {
 			all = append(all, path)
 			all = append(all, paths(path, sub.(map[string]any))...)
 		}
+		if items, ok := part.(map[string]any)["items"].(map[string]any); ok {
+			all = append(all, paths(prefix, items)...)
+		}
 	}
 	sort.Strings(all)
-	return all
+	return slices.Compact(all)
 }
 
 func anyList(v any) []any {

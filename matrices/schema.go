@@ -38,7 +38,11 @@ func structSchema(path string, t reflect.Type) object {
 		}
 		properties[name] = described(full, property)
 	}
-	return object{"type": "object", "properties": properties, "additionalProperties": false}
+	o := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if t == reflect.TypeFor[lab.Dataset]() {
+		o["allOf"] = kindSchemas(fieldNames(t))
+	}
+	return o
 }
 
 // described adds what a key is for, and that null is the same as leaving it out.
@@ -117,6 +121,9 @@ func typeSchema(path string, t reflect.Type) object {
 		}
 		return ranged(k, object{"type": "number"})
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			return object{"type": "array", "items": structSchema(path, t.Elem()), "minItems": 1}
+		}
 		item := object{"type": []string{"string", "integer"}, "pattern": `^[^, ]+$`}
 		return object{"oneOf": []object{item, {"type": "array", "items": item, "minItems": 1}}}
 	case reflect.Map:

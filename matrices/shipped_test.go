@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestTheScaffoldShowsEveryKeyAndEachLineOfItCanBeTurnedOn(t *testing.T) {
@@ -39,6 +41,28 @@ func TestTheScaffoldShowsEveryKeyAndEachLineOfItCanBeTurnedOn(t *testing.T) {
 	}
 	if tried < 30 {
 		t.Errorf("only %d lines were tried", tried)
+	}
+}
+
+func TestEveryOtherDataSetOfTheScaffoldCanTakeThePlaceOfTheRandomOne(t *testing.T) {
+	text := string(Scaffold(""))
+	random := regexp.MustCompile(`(?m)^  dataset:\n(    .*\n)+`)
+	if !random.MatchString(text) {
+		t.Fatal("the scaffold has no data set")
+	}
+	var shown []string
+	for _, m := range regexp.MustCompile(`(?m)^  #  ( dataset: \{kind: ([a-z_-]+).*)$`).FindAllStringSubmatch(text, -1) {
+		whole := random.ReplaceAllLiteralString(text, " "+m[1]+"\n")
+		if m[2] == "random-mm" || m[2] == "hf" {
+			whole = strings.Replace(whole, "# api: completions", "api: chat", 1)
+		}
+		if _, err := Parse("x.yaml", []byte(whole)); err != nil {
+			t.Errorf("in place: %s\n%v", m[1], err)
+		}
+		shown = append(shown, m[2])
+	}
+	if diff := cmp.Diff(kindNames()[1:], shown); diff != "" {
+		t.Errorf("kinds (-) against those shown (+): %s", diff)
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 )
 
 // unknownKey says what an unknown key at a path may have meant, and the path of that key ("" where there is no guess):
-// a misspelt key of the same mapping, a vllm flag that has a key, or a key of another mapping.
-func unknownKey(where, name string, known []string) (text, meant string) {
+// a misspelt key of the same mapping, a vllm flag that has a key, or a key of another mapping. kind is that of the data
+// set, where the mapping is one.
+func unknownKey(where, name, kind string, known []string) (text, meant string) {
 	text = fmt.Sprintf("unknown key %q", name)
 	prefix := ""
 	if where != "" {
@@ -34,6 +35,8 @@ func unknownKey(where, name string, known []string) (text, meant string) {
 	switch {
 	case len(homes) > 0:
 		return text + " (it belongs under " + strings.Join(homes, " or ") + ")", homes[0] + "." + name
+	case kind != "":
+		return text + fittingKeys(kind), ""
 	case where == "server":
 		return text + " (a flag of vllm without a key of its own goes under args)", ""
 	case len(known) <= 8:

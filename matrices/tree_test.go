@@ -1,9 +1,11 @@
 package matrices
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -162,5 +164,41 @@ func TestABaseIsMergedKeyByKeyAndLoadAndListsReplace(t *testing.T) {
 	place := got.Locate(lab.Faults{{Path: "server.model", Problem: "x"}}).Problems[0]
 	if filepath.Base(place.File) != "a.yaml" || place.Line != 2 {
 		t.Errorf("server.model was written in %s:%d", place.File, place.Line)
+	}
+}
+
+func TestSchemaAndReaderAgreeOnWhatGoesWithEachKindOfDataSet(t *testing.T) {
+	s := schema(t)
+	values := map[string]string{
+		"kind": "random", "file": "f", "range_ratio": "0.5", "output_range_ratio": "0.5", "tokenizer": "./t", "name": "org/n", "subset": "s", "split": "s",
+		"fixed_output": "true", "no_shuffle": "true", "no_oversample": "true", "no_chat_template": "true", "vocab": "512",
+		"images": "{items: 2}", "trace": "{block_tokens: 16}",
+	}
+	for _, k := range kinds {
+		api := "completions"
+		if k.kind == "random-mm" {
+			api = "chat"
+		}
+		for _, name := range append(fieldNames(reflect.TypeFor[lab.Dataset]()), "kind") {
+			written := map[string]string{"kind": k.kind}
+			for _, needed := range k.needs {
+				written[needed] = values[needed]
+			}
+			if name != "kind" {
+				written[name] = cmp.Or(values[name], "7")
+			}
+			if written["fixed_output"] != "" {
+				written["output_tokens"] = "7"
+			}
+			var parts []string
+			for key, value := range written {
+				parts = append(parts, key+": "+value)
+			}
+			text := "server: {model: m}\nload: {concurrency: 1, requests: 1, api: " + api + ", dataset: {" + strings.Join(parts, ", ") + "}}\n"
+			_, err := Parse("x.yaml", []byte(text))
+			if schemaErr := againstSchema(t, s, []byte(text)); (err == nil) != (schemaErr == nil) {
+				t.Errorf("%s\nreader: %v\nschema: %v", text, err, schemaErr)
+			}
+		}
 	}
 }

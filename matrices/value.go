@@ -81,6 +81,8 @@ func (r *reader) value(path string, n *node, into reflect.Value) bool {
 	switch into.Kind() {
 	case reflect.Struct:
 		return r.fill(path, n, into)
+	case reflect.Slice:
+		return r.mappings(path, n, into)
 	case reflect.Pointer:
 		fresh := reflect.New(into.Type().Elem())
 		if !r.value(path, n, fresh.Elem()) {
@@ -97,6 +99,21 @@ func (r *reader) value(path string, n *node, into reflect.Value) bool {
 		return ok
 	}
 	return r.number(path, n, into)
+}
+
+// mappings reads a list of mappings.
+func (r *reader) mappings(path string, n *node, into reflect.Value) bool {
+	if n.kind != list || len(n.items) == 0 {
+		r.fault(n.at, path, fmt.Sprintf("%s: must be a list with something in it", path))
+		return false
+	}
+	good := true
+	for i, item := range n.items {
+		element := reflect.New(into.Type().Elem()).Elem()
+		good = r.value(fmt.Sprintf("%s[%d]", path, i), item, element) && good
+		into.Set(reflect.Append(into, element))
+	}
+	return good
 }
 
 func (r *reader) text(path string, n *node, into reflect.Value) bool {
