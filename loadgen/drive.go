@@ -42,7 +42,7 @@ func Warm(ctx context.Context, o Options) error {
 	if l.Concurrency == 0 {
 		l.Concurrency = min(l.Warmup, 8)
 	}
-	l.Rate, l.RampUp, l.Requests, l.Duration = 0, nil, l.Warmup, 0
+	l.Rate, l.RampUp, l.Requests, l.Duration, l.Dataset = 0, nil, l.Warmup, 0, lab.Dataset{}
 	o.Phase, o.Times = lab.Phase{Name: lab.Warmup, Load: l}, nil
 	_, err := Run(ctx, o)
 	return err

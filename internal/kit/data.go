@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	margin          = 0.03 // as everywhere in lab
 	telemetryPeriod = 50 * time.Millisecond
 	requestTimeout  = 6 * time.Hour // as vllm bench serve has it
 )
@@ -18,7 +19,7 @@ const (
 func (a *Arguments) dataset(l *lab.Load) error {
 	d := &l.Dataset
 	d.Kind = a.Word("dataset-name")
-	d.File, d.Tokenizer = a.Word("dataset-path"), a.tokenizer()
+	d.File, d.Tokenizer = a.Word("dataset-path"), a.Word("tokenizer")
 	d.NoShuffle, d.NoOversample = a.Has("disable-shuffle"), a.Has("no-oversample")
 	switch d.Kind {
 	case "random", "random-mm":
@@ -45,14 +46,6 @@ func (a *Arguments) dataset(l *lab.Load) error {
 		return &ArgumentError{"--dataset-name", fmt.Sprintf("%q: %s; there are random, random-mm, sharegpt, custom, prefix_repetition, timed_trace, hf", d.Kind, otherData)}
 	}
 	return nil
-}
-
-// tokenizer is the one the user named. Else the model's own is looked for.
-func (a *Arguments) tokenizer() string {
-	if name := a.Word("tokenizer"); name != "" {
-		return name
-	}
-	return a.Word("model")
 }
 
 // length is --input-len or --output-len where one was given, else the data set's own flag.

@@ -27,10 +27,8 @@ func (a *Arguments) Experiment() (lab.Experiment, error) {
 		Name:   a.experimentName(),
 		Server: lab.Server{BaseURL: a.baseURL(), Model: a.Word("served-model-name")},
 		Phases: []lab.Phase{{Name: "load", Judged: true, Load: l}},
-		SLO:    slo,
-		Telemetry: lab.Telemetry{
-			Period: lab.Duration(telemetryPeriod),
-		},
+		SLO:    slo, Margin: margin,
+		Telemetry: lab.Telemetry{Period: lab.Duration(telemetryPeriod)},
 	}
 	if e.Server.Model == "" {
 		e.Server.Model = a.Word("model")

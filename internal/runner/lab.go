@@ -13,7 +13,6 @@ import (
 	"lab/internal/box"
 	"lab/internal/dataset"
 	"lab/internal/lab"
-	"lab/loadgen"
 	"lab/store"
 	"lab/supervisor"
 )
@@ -40,6 +39,7 @@ type Ready struct {
 	install    supervisor.Installation
 	flags      supervisor.Flags
 	vocab      int
+	tokenizer  dataset.Tokenizer // nil: the data sets need none, or it is not on this machine
 	host       lab.Host
 	found      gpu.Found
 }
@@ -78,12 +78,17 @@ func obstacle(format string, args ...any) error {
 // Prepare checks an experiment against the machine without starting anything: vllm is there and accepts every flag,
 // files are there, the disk has room, a GPU is there if asked for. What the installed vllm refuses is a lab.Faults.
 func (l *Lab) Prepare(ctx context.Context, e lab.Experiment) (Ready, error) {
-	r := Ready{Experiment: e, vocab: l.vocab(e)}
+	r := Ready{Experiment: e}
 	if name := e.Server.APIKeyEnv; name != "" && l.Getenv(name) == "" {
 		return r, obstacle("server.api_key_env names %s, which is not set", name)
 	}
-	if err := l.checkFiles(ctx, r); err != nil {
+	if err := l.checkPrompts(ctx, &r); err != nil {
 		return r, err
+	}
+	if name := e.Telemetry.Replay; name != "" {
+		if _, err := os.Stat(name); err != nil {
+			return r, obstacle("open the telemetry trace: %w", err)
+		}
 	}
 	if free, err := gpu.DiskFree(l.DB.Dir()); err == nil && free < box.NeededSpace {
 		return r, obstacle("only %d MiB free under %s: make room, or set LAB_DIR", free>>20, l.DB.Dir())
@@ -113,40 +118,6 @@ func (l *Lab) askVLLM(ctx context.Context, r *Ready) error {
 	// Prepared again with the true name and port when the server starts; here only for what it refuses.
 	if _, err = supervisor.Prepare(r.Experiment.Server, r.install, r.flags, "lab", 1); err != nil {
 		return err
-	}
-	return nil
-}
-
-// vocab bounds random token ids. A server's own vocabulary is not part of its HTTP interface, so it is read from the
-// model's folder; where that cannot be, a range that every common model has is taken.
-func (l *Lab) vocab(e lab.Experiment) int {
-	const common = 512 // of the vocabularies in use the smallest that random prompts are sent to
-	for _, p := range e.Phases {
-		if v := p.Load.Dataset.Vocab; v > 0 {
-			return v
-		}
-	}
-	if v, ok := dataset.Vocab(e.Server.Model, l.Getenv); ok {
-		return v
-	}
-	return common
-}
-
-func (l *Lab) checkFiles(ctx context.Context, r Ready) error {
-	for _, p := range r.Experiment.Phases {
-		env := dataset.Env{Vocab: r.vocab}
-		if s := r.Experiment.Server; s.BaseURL != "" {
-			env.Server = supervisor.NewText(l.access(s, s.BaseURL), s.Model)
-		}
-		_, err := dataset.Open(ctx, p.Load, env)
-		if err := errors.Join(err, loadgen.Check(p.Load)); err != nil {
-			return obstacle("phase %s: %w", p.Name, err)
-		}
-	}
-	if name := r.Experiment.Telemetry.Replay; name != "" {
-		if _, err := os.Stat(name); err != nil {
-			return obstacle("open the telemetry trace: %w", err)
-		}
 	}
 	return nil
 }

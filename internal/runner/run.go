@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"lab/gpu"
-	"lab/internal/dataset"
 	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/loadgen"
@@ -217,8 +216,11 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 }
 
 // warm sends a phase's warm-up, with prompts of a pool that the phase does not use.
-func (j *job) warm(ctx context.Context, o loadgen.Options, pool uint64) (err error) {
-	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, j.env(o.Target, pool)); err != nil {
+func (j *job) warm(ctx context.Context, o loadgen.Options, pool uint64) error {
+	if o.Phase.Load.Warmup == 0 {
+		return nil
+	}
+	if err := j.prompts(ctx, &o, pool, o.Phase.Load.Warmup); err != nil {
 		return err
 	}
 	o.Target.RequestID += "warmup-"
@@ -226,8 +228,8 @@ func (j *job) warm(ctx context.Context, o loadgen.Options, pool uint64) (err err
 }
 
 // drive sends a phase and writes down when it began and ended.
-func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) (err error) {
-	if o.Prompts, err = dataset.Open(ctx, o.Phase.Load, j.env(o.Target, pool)); err != nil {
+func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) error {
+	if err := j.prompts(ctx, &o, pool, 0); err != nil {
 		return err
 	}
 	if len(j.run.Experiment.Phases) > 1 {
@@ -243,12 +245,6 @@ func (j *job) drive(ctx context.Context, o loadgen.Options, pool uint64) (err er
 			Detail: fmt.Sprintf("phase %s: the data set is shorter than the load: %d of %d requests repeated a prompt, which the prefix cache may have known", o.Phase.Name, report.Repeated, report.Offered)})
 	}
 	return err
-}
-
-// env is what the prompts of a phase are made with.
-func (j *job) env(t loadgen.Target, pool uint64) dataset.Env {
-	server := supervisor.NewText(j.lab.access(j.run.Experiment.Server, t.URL), t.Model)
-	return dataset.Env{Vocab: j.ready.vocab, Pool: pool, Server: server}
 }
 
 // sample runs the sampler beside the load; the channel closes when it has ended.
