@@ -27,17 +27,18 @@ type command struct {
 	order    []string            // their names in that order
 
 	// What vllm's flags and the model's folder come to.
-	host    string
-	port    int
-	names   []string // served model names
-	keys    []string // API keys
-	maxLen  int
-	vocab   int
-	memory  float64       // share of the GPU's memory
-	drain   time.Duration // how long streams may go on after SIGTERM
-	every   int           // tokens a frame
-	listens bool          // false: another process answers on the port
-	self    []string      // how this program is started again for a child
+	host        string
+	port        int
+	names       []string // served model names
+	keys        []string // API keys
+	maxLen      int
+	vocab       int
+	imageTokens int           // that a picture of a chat message is worth
+	memory      float64       // share of the GPU's memory
+	drain       time.Duration // how long streams may go on after SIGTERM
+	every       int           // tokens a frame
+	listens     bool          // false: another process answers on the port
+	self        []string      // how this program is started again for a child
 }
 
 // argumentError is what argparse says before it exits with 2.
@@ -54,7 +55,7 @@ func (c *command) refuse(spelled, format string, args ...any) error {
 func parse(args []string) (*command, error) {
 	c := &command{
 		as: newest, delay: 200 * time.Millisecond, physics: defaultPhysics(), given: map[string][]string{},
-		host: "127.0.0.1", port: 8000, vocab: 151_936, every: 1, listens: true,
+		host: "127.0.0.1", port: 8000, vocab: 151_936, imageTokens: 256, every: 1, listens: true,
 	}
 	c.physics.Seed = uint64(time.Now().UnixNano())
 	rest, err := c.takeOwn(args)
@@ -103,6 +104,7 @@ func (c *command) own() map[string]func(string) error {
 		"stalls":       number(&p.Stalls),
 		"speed":        number(&p.Speed),
 		"kv-tokens":    whole(&p.KVTokens),
+		"image-tokens": whole(&c.imageTokens),
 		"start-delay":  duration(&c.delay),
 		"sim-seed":     func(text string) (err error) { p.Seed, err = strconv.ParseUint(text, 10, 64); return err },
 		"truth":        func(text string) error { c.truth = text; return nil },
@@ -145,6 +147,8 @@ func (c *command) checkOwn() error {
 		return errors.New("argument --step-time: times cannot be below 0, and that of a step not 0")
 	case !(min(p.Noise, p.Start, p.Drift, p.Stalls) >= 0 && max(p.Noise, p.Start, p.Drift, p.Stalls) <= 1):
 		return errors.New("argument --noise: deviations, and the share of --stalls, must be 0 to 1")
+	case c.imageTokens < 1 || c.imageTokens > 1<<16:
+		return errors.New("argument --image-tokens: must be 1 to 65536")
 	case c.workers < 0 || c.workers > 64:
 		return errors.New("argument --workers: must be 0 to 64")
 	}
@@ -166,6 +170,7 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
   --drift-noise 0       sd of the log of an effect that wanders within 10 s
   --stalls 0            share of steps that stall, for 80 ms on average
   --kv-tokens 200000    tokens that the KV cache holds
+  --image-tokens 256    tokens that a picture of a chat message is worth
   --start-delay 200ms   how long the start-up takes
   --sim-seed N          of everything random (default: the clock)
   --truth FILE          write down when each token was written (JSON lines; monotonic_ns is CLOCK_MONOTONIC)

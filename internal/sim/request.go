@@ -95,7 +95,11 @@ func (s *server) understand(r *http.Request, chat bool) (job, *problem) {
 		return j, s.unknownModel(j.Model)
 	}
 	if chat {
-		j.prompts = [][]int32{messageIDs(j.Messages)}
+		ids, p := s.messageIDs(j.Messages)
+		if p != nil {
+			return j, p
+		}
+		j.prompts = [][]int32{ids}
 	} else {
 		j.prompts = promptIDs(j.Prompt)
 	}
@@ -185,22 +189,6 @@ func (s *server) foreign(prompts [][]int32) (int32, bool) {
 		}
 	}
 	return 0, false
-}
-
-// messageIDs strings a chat's messages together. What is not text, such as a picture, counts as its JSON.
-func messageIDs(messages []message) []int32 {
-	var ids []int32
-	for _, m := range messages {
-		var text string
-		if json.Unmarshal(m.Content, &text) != nil {
-			text = string(m.Content)
-		}
-		ids = append(ids, bytesToIDs(m.Role+": "+text+"\n")...)
-	}
-	if len(messages) > 0 {
-		ids = append(ids, bytesToIDs("assistant: ")...)
-	}
-	return ids
 }
 
 // promptIDs reads a prompt in any of its forms: text, token ids, or a list of either.

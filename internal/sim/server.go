@@ -214,7 +214,12 @@ func (s *server) tokenize(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, *p)
 		return
 	}
-	ids := append(bytesToIDs(body.Prompt), messageIDs(body.Messages)...)
+	chat, p := s.messageIDs(body.Messages)
+	if p != nil {
+		s.fail(w, *p)
+		return
+	}
+	ids := append(bytesToIDs(body.Prompt), chat...)
 	writeJSON(w, 200, object{"count", len(ids), "max_model_len", s.c.maxLen, "tokens", ids, "token_strs", nil})
 }
 

@@ -429,3 +429,21 @@ func FuzzARequestIsAnsweredWhateverItSays(f *testing.F) {
 		}
 	})
 }
+
+func TestAPictureCountsAsTokensAndMustBeOne(t *testing.T) {
+	s := serve(t, "--image-tokens", "40")
+	picture := func(data string) string {
+		return `{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"` + data + `"}}]}]}`
+	}
+	const png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+	status, body := post(t, s.URL+"/v1/chat/completions", picture(png))
+	words := len("user: look\nassistant: ")
+	if want := fmt.Sprintf(`"prompt_tokens":%d,`, words+40); status != 200 || !strings.Contains(body, want) {
+		t.Errorf("status %d, want %s in %s", status, want, body)
+	}
+	for _, bad := range []string{"http://example.com/a.png", "data:image/png;base64,!", "data:image/png;base64,AAAA"} {
+		if status, body := post(t, s.URL+"/v1/chat/completions", picture(bad)); status != 400 || !strings.Contains(body, "mage") {
+			t.Errorf("%s: status %d %s", bad, status, body)
+		}
+	}
+}
