@@ -2,8 +2,8 @@ package metric
 
 import (
 	"math"
-	"slices"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
