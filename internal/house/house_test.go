@@ -46,7 +46,6 @@ var owners = map[string][]string{
 	"os/exec":                    {"supervisor", "gpu"},
 	"golang.org/x/term":          {"cmd/lab"},
 	"golang.org/x/text":          {"internal/tokenizer"},
-	"github.com/chromedp/":       {"internal/report"}, // tests of pages only
 	"golang.org/x/image":         {"internal/report/chart"},
 }
 
