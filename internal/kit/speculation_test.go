@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -29,5 +30,30 @@ func TestSpeculationIsWhatTheCountersGrewByOverThePhase(t *testing.T) {
 	}
 	if s := Speculation(nil, 0); s != nil {
 		t.Errorf("no reading makes %+v", s)
+	}
+}
+
+// The block is that of vllm bench serve 0.32 on an ngram-speculating server (CPU build, program output).
+func TestTheBlockOfSpeculationIsVLLMs(t *testing.T) {
+	samples := []lab.Sample{
+		{At: 1, Device: "engine", Values: map[string]float64{lab.EngineDrafts: 0, lab.EngineDraftTokens: 0, lab.EngineAccepted: 0}},
+		{At: 2, Device: "engine", Values: map[string]float64{lab.EngineDrafts: 105, lab.EngineDraftTokens: 295, lab.EngineAccepted: 280,
+			lab.EngineAcceptedAt + "0": 100, lab.EngineAcceptedAt + "1": 100, lab.EngineAcceptedAt + "2": 80}},
+	}
+	console := Measure(Bench{Spec: Speculation(samples, 1)}, Lists{}, 1).Console()
+	want := `---------------Speculative Decoding---------------
+Acceptance rate (%):                     94.92     
+Acceptance length:                       3.67      
+Drafts:                                  105       
+Draft tokens:                            295       
+Accepted tokens:                         280       
+Per-position acceptance (%):
+  Position 0:                            95.24     
+  Position 1:                            95.24     
+  Position 2:                            76.19     
+==================================================
+`
+	if !strings.HasSuffix(console, want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", console, want)
 	}
 }
