@@ -47,6 +47,9 @@ func scriptParams(dir string) testscript.Params {
 			"noserver": noServer,
 			"json":     checkJSON,
 			"engine":   engine,
+
+			"benchboth":  benchBoth,
+			"samecounts": sameCounts,
 		},
 	}
 }

@@ -3,6 +3,7 @@ package kit
 import (
 	"math"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,15 +81,27 @@ func TestTheSeedsCommandsAskForWhatTheyMean(t *testing.T) {
 	}
 }
 
-func TestTheRecordedCommandsAskForTheLoadTheirResultsName(t *testing.T) {
-	for name, r := range recorded(t) {
-		e := asks(t, r.arguments...)
-		l := e.Phases[0].Load
-		if l.Requests != said[int](t, r, "num_prompts") || e.Server.Model != said[string](t, r, "model_id") {
-			t.Errorf("%s: %d requests of %s", name, l.Requests, e.Server.Model)
+// What the result says beside the measurements follows from the command line alone, by the way that lab bench takes.
+func TestTheCommandLineOfARecordingGivesWhatItsResultSaysOfIt(t *testing.T) {
+	for _, rec := range bothOutputs(t) {
+		line, _, _ := strings.Cut(text(t, filepath.Join("testdata/vllm-0.32", rec.name, "command.txt")), "\n")
+		words := strings.Fields(strings.ReplaceAll(line, `\`, ""))
+		a := parsed(t, words[len(strings.Fields("vllm bench serve")):]...)
+		e, err := a.Experiment()
+		if err != nil {
+			t.Fatalf("%s: %v", rec.name, err)
 		}
-		if fixed := l.Body["ignore_eos"] == true; fixed != (l.Dataset.Kind == "random" || strings.Contains(strings.Join(r.arguments, " "), "--ignore-eos")) {
-			t.Errorf("%s: ignore_eos %v", name, fixed)
+		want := rec.bench(t)
+		got, err := a.Apply(BenchOf(lab.Run{Experiment: e, Epoch: lab.Epoch{Wall: want.Date}}, lab.Tally{Phase: phase}))
+		if err != nil {
+			t.Fatalf("%s: %v", rec.name, err)
+		}
+		got.Date, got.RPSChanges = want.Date, want.RPSChanges // those are of the run
+		if want.RampUp != nil {
+			want.Rate = got.Rate // says nothing then
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", rec.name, d)
 		}
 	}
 }

@@ -21,7 +21,6 @@ func chunks(at ...time.Duration) (all []lab.Chunk) {
 	return all
 }
 
-// The same cases as the simulator and a real server make, each by the rule of vLLM's client.
 func TestListsOfRecordsFollowVLLMsRules(t *testing.T) {
 	type row struct {
 		input, output int

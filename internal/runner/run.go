@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lab/gpu"
+	"lab/internal/kit"
 	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/loadgen"
@@ -312,6 +313,7 @@ func (j *job) seal() (lab.Sealed, error) {
 		return lab.Sealed{}, fmt.Errorf("read back run %s: %w", j.run.ID, err)
 	}
 	summary := metric.Summarise(j.run, tables)
+	summary.VLLM = kit.Set(j.run, summary.Phases, tables.Requests)
 	if !j.at.burnIn && j.run.Outcome == lab.Complete {
 		j.run.Findings = append(j.run.Findings, metric.Check(j.run, tables, summary)...)
 	}
