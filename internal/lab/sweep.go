@@ -20,7 +20,8 @@ type Sweep struct {
 	Kit     bool      `json:"kit"`  // a combos.yaml of the vLLM benchmark kit
 	Seed    uint64    `json:"seed"` // what the seeds of cells and repeats follow from
 	Repeats int       `json:"repeats"`
-	Cells   []Cell    `json:"cells"` // in the order of the file
+	Results string    `json:"results"` // folder of the result files, absolute
+	Cells   []Cell    `json:"cells"`   // in the order of the file
 }
 
 // Cell is one experiment of a sweep.
