@@ -118,7 +118,7 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	for _, f := range sweepFigures(s) {
 		head = append(head, f.head)
 	}
-	g.add(append(head, "failed requests", "")...)
+	g.add(append(head, "failed", "")...)
 	for _, c := range cells {
 		row := []string{c.Cell.Name, strconv.Itoa(len(c.complete()))}
 		for _, f := range sweepFigures(s) {
@@ -137,7 +137,7 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	}
 	p.grid(g, "")
 	p.line("")
-	note := "n: runs that came to their end; the figures are those of their first judged phase, TTFT and TPOT means over requests."
+	note := "failed: requests. n: runs that came to their end; the figures are those of their first judged phase, TTFT and TPOT means over requests."
 	if s.Kit {
 		note += " All by the definitions of vllm bench serve, as in the result files."
 	}
