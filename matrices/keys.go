@@ -31,6 +31,11 @@ var keys = map[string]key{
 	"margin":    {doc: "relative difference that does not matter; default 3%", share: true},
 	"telemetry": {doc: "what is sampled beside the load; off samples nothing"},
 	"slo":       {doc: "limits of a good request, for goodput"},
+	"sweep":     {doc: "a matrix for lab sweep: lists of values for keys of server and load by their paths, such as load.concurrency: [1, 4, 16]; every combination is a cell"},
+
+	"sweep.link":    {doc: "lists of paths that vary together, first value with first value: [[server.max_num_seqs, load.concurrency]]"},
+	"sweep.exclude": {doc: "cells to leave out, each by some of its values: [{server.max_num_seqs: 8, load.concurrency: [16, 32]}]"},
+	"sweep.repeats": {doc: "runs of each cell, for the spread; default 1"},
 
 	"server.model":                  {doc: "a name on the hub or a folder", path: isModel},
 	"server.base_url":               {doc: "a server that already runs, such as http://127.0.0.1:8000"},

@@ -15,13 +15,13 @@ type kindKeys struct {
 
 var kinds = []kindKeys{
 	{"random", nil, []string{"input_tokens", "output_tokens", "range_ratio", "output_range_ratio", "prefix_tokens", "vocab", "tokenizer"}},
-	{"prompts", []string{"file"}, []string{"output_tokens"}},
+	{"prompts", []string{"file"}, []string{"output_tokens", "no_oversample"}},
 	{"custom", []string{"file"}, []string{"output_tokens", "fixed_output", "no_shuffle", "no_oversample", "no_chat_template", "tokenizer"}},
 	{"sharegpt", []string{"file"}, []string{"output_tokens", "fixed_output", "no_shuffle", "no_oversample", "tokenizer"}},
 	{"prefix_repetition", nil, []string{"prefixes", "prefix_tokens", "input_tokens", "output_tokens", "no_shuffle", "vocab", "tokenizer"}},
-	{"timed_trace", []string{"file"}, []string{"trace", "vocab"}},
+	{"timed_trace", []string{"file"}, []string{"trace", "vocab", "tokenizer"}},
 	{"random-mm", nil, []string{"input_tokens", "output_tokens", "range_ratio", "output_range_ratio", "prefix_tokens", "images", "vocab", "tokenizer"}},
-	{"hf", []string{"file"}, []string{"name", "subset", "split", "output_tokens", "fixed_output", "no_shuffle", "no_oversample", "tokenizer"}},
+	{"hf", []string{"file"}, []string{"name", "subset", "split", "output_tokens", "fixed_output", "no_shuffle", "no_oversample", "no_chat_template", "tokenizer"}},
 }
 
 // kindNames lists the kinds.
@@ -81,6 +81,11 @@ func kindSchemas(all []string) []object {
 			}
 		}
 		then := object{"properties": others}
+		if k.kind == "sharegpt" { // the answers in the file say how many tokens to generate, unless that is turned off
+			set := object{"required": []string{"output_tokens"}, "properties": object{"output_tokens": object{"type": "integer"}}}
+			fixed := object{"required": []string{"fixed_output"}, "properties": object{"fixed_output": object{"const": true}}}
+			then["if"], then["then"] = set, fixed
+		}
 		if len(k.needs) > 0 {
 			then["required"] = k.needs
 		}

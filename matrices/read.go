@@ -61,7 +61,7 @@ func (r *reader) experiment(f *File) {
 	e := &f.Experiment
 	*e = lab.Experiment{Margin: defaultMargin, Telemetry: lab.Telemetry{Period: lab.Duration(50 * time.Millisecond)}}
 	for _, k := range f.root.keys {
-		form := map[string]func(*lab.Experiment, *node){"load": r.load, "slo": r.slo, "telemetry": r.telemetry}[k.name]
+		form := map[string]func(*lab.Experiment, *node){"load": r.load, "slo": r.slo, "telemetry": r.telemetry, "sweep": r.sweepHere}[k.name]
 		switch {
 		case strings.HasPrefix(k.name, "x-"): // a place for anchors
 		case form == nil:
@@ -118,6 +118,11 @@ func (r *reader) written(path string, k entry) bool {
 		r.fault(k.at, path, path+" has no value")
 	}
 	return k.value.kind != null
+}
+
+// sweepHere refuses a matrix where one experiment is read. What else it lacks, its cells may have.
+func (r *reader) sweepHere(_ *lab.Experiment, n *node) {
+	r.broken(n.at, "sweep", "sweep: this file is a matrix of experiments, which `lab sweep` runs (sweep: null takes it away)")
 }
 
 func (r *reader) telemetry(e *lab.Experiment, n *node) {

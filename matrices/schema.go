@@ -19,7 +19,7 @@ func Schema() []byte {
 	root := structSchema("", reflect.TypeFor[lab.Experiment]())
 	root["$schema"], root["title"] = schemaVersion, "lab experiment"
 	root["patternProperties"] = object{"^x-": object{}}
-	root["anyOf"] = []object{{"required": []string{"extends"}}, {"required": []string{"server", "load"}}}
+	root["anyOf"] = []object{{"required": []string{"extends"}}, {"required": []string{"server", "load"}}, {"required": []string{"sweep"}}}
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
 		panic("encode schema: " + err.Error()) // strings and maps only
@@ -70,6 +70,8 @@ func special(path string) object {
 		return object{"oneOf": []object{phase, {"type": "array", "items": phase, "minItems": 1}}}
 	case "telemetry":
 		return object{"oneOf": []object{structSchema(path, reflect.TypeFor[lab.Telemetry]()), {"enum": []any{"off", false}}}}
+	case "sweep":
+		return sweepSchema()
 	case "slo":
 		properties := object{}
 		for _, name := range limits {
@@ -78,6 +80,23 @@ func special(path string) object {
 		return object{"type": "object", "properties": properties, "additionalProperties": false}
 	}
 	return nil
+}
+
+// sweepSchema: what a value of an axis must be is seen when the cells are read.
+func sweepSchema() object {
+	path := object{"type": "string", "pattern": `^(server|load)(\[[0-9]+\])?\.`}
+	properties := object{
+		"link":    object{"type": "array", "items": object{"type": "array", "items": path, "minItems": 2}},
+		"exclude": object{"type": "array", "items": object{"type": "object", "propertyNames": path, "minProperties": 1}},
+		"repeats": object{"type": "integer", "minimum": 1, "maximum": 1000},
+	}
+	for name, property := range properties {
+		properties[name] = described("sweep."+name, property.(object))
+	}
+	return object{
+		"type": "object", "properties": properties, "additionalProperties": false,
+		"patternProperties": object{path["pattern"].(string): object{"type": "array", "minItems": 1}},
+	}
 }
 
 // number is a decimal number in a pattern.

@@ -34,7 +34,11 @@ func TestTheScaffoldShowsEveryKeyAndEachLineOfItCanBeTurnedOn(t *testing.T) {
 		if strings.HasPrefix(m[2], "burstiness:") {
 			whole = strings.Replace(whole, "  # rate:", "  rate:", 1)
 		}
-		if _, err := Parse("x.yaml", []byte(whole)); err != nil {
+		_, err := Parse("x.yaml", []byte(whole))
+		if strings.HasPrefix(m[2], "sweep:") {
+			_, err = ParseSweep("x.yaml", []byte(whole))
+		}
+		if err != nil {
 			t.Errorf("turned on: %s\n%v", m[2], err)
 		}
 		tried++

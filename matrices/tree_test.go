@@ -194,7 +194,7 @@ func TestSchemaAndReaderAgreeOnWhatGoesWithEachKindOfDataSet(t *testing.T) {
 			for key, value := range written {
 				parts = append(parts, key+": "+value)
 			}
-			text := "server: {model: m}\nload: {concurrency: 1, requests: 1, api: " + api + ", dataset: {" + strings.Join(parts, ", ") + "}}\n"
+			text := "server: {model: m}\nload: {concurrency: 1, requests: 10, api: " + api + ", dataset: {" + strings.Join(parts, ", ") + "}}\n"
 			_, err := Parse("x.yaml", []byte(text))
 			if schemaErr := againstSchema(t, s, []byte(text)); (err == nil) != (schemaErr == nil) {
 				t.Errorf("%s\nreader: %v\nschema: %v", text, err, schemaErr)

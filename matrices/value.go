@@ -57,7 +57,7 @@ func fieldNames(t reflect.Type) []string {
 		}
 	}
 	if t == reflect.TypeFor[lab.Experiment]() {
-		names = append(names, "extends")
+		names = append(names, "extends", "sweep")
 	}
 	return names
 }

@@ -17,27 +17,28 @@ import (
 
 // Entry is one line of `lab list`.
 type Entry struct {
-	ID       string        `json:"id"`
-	Name     string        `json:"name"`
-	Model    string        `json:"model"` // the base URL where a running server was used
-	Arm      string        `json:"arm,omitempty"`
-	PlanID   string        `json:"plan,omitempty"`
-	Block    int           `json:"block,omitempty"`
-	Outcome  lab.Outcome   `json:"outcome"`
-	Valid    bool          `json:"valid"`
-	Started  time.Time     `json:"started"`
-	Took     time.Duration `json:"took"`
-	Headline []lab.Figure  `json:"headline,omitempty"` // the telling figures of the judged phases
-	Key      string        `json:"key"`
-	Tags     []string      `json:"tags,omitempty"`
-	Imported string        `json:"imported,omitempty"` // hash of the result that it was read from
-	Problem  string        `json:"problem,omitempty"`  // why the run file cannot be read; only ID is known then
+	ID       string          `json:"id"`
+	Name     string          `json:"name"`
+	Model    string          `json:"model"` // the base URL where a running server was used
+	Arm      string          `json:"arm,omitempty"`
+	PlanID   string          `json:"plan,omitempty"`
+	Block    int             `json:"block,omitempty"`
+	Sweep    *lab.SweepPlace `json:"sweep,omitempty"`
+	Outcome  lab.Outcome     `json:"outcome"`
+	Valid    bool            `json:"valid"`
+	Started  time.Time       `json:"started"`
+	Took     time.Duration   `json:"took"`
+	Headline []lab.Figure    `json:"headline,omitempty"` // the telling figures of the judged phases
+	Key      string          `json:"key"`
+	Tags     []string        `json:"tags,omitempty"`
+	Imported string          `json:"imported,omitempty"` // hash of the result that it was read from
+	Problem  string          `json:"problem,omitempty"`  // why the run file cannot be read; only ID is known then
 }
 
 func entryOf(s lab.Sealed) Entry {
 	run := s.Run
 	e := Entry{
-		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block,
+		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block, Sweep: run.Sweep,
 		Outcome: run.Outcome, Valid: run.Valid(), Started: run.Epoch.Wall, Took: run.Ended, Key: run.Key, Tags: run.Tags,
 	}
 	if e.Model == "" {
@@ -189,7 +190,7 @@ func (db *DB) remember(run lab.Run, s lab.Summary) error {
 	return nil
 }
 
-// forget takes a run out of the catalog, and its plan with the last run of it.
+// forget takes a run out of the catalog, and its plan or sweep with the last run of it.
 func (db *DB) forget(id string) error {
 	err := db.changeCatalog(func(tx *bbolt.Tx) error {
 		var gone Entry
@@ -200,14 +201,18 @@ func (db *DB) forget(id string) error {
 			return err
 		}
 		entries, err := all[Entry](tx, "runs")
-		plans := tx.Bucket([]byte("plans"))
-		if err != nil || plans == nil || gone.PlanID == "" {
+		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(entries, func(e Entry) bool { return e.PlanID == gone.PlanID }) {
-			return nil
+		samePlan := func(e Entry) bool { return e.PlanID == gone.PlanID }
+		if plans := tx.Bucket([]byte("plans")); plans != nil && gone.PlanID != "" && !slices.ContainsFunc(entries, samePlan) {
+			return plans.Delete([]byte(gone.PlanID))
 		}
-		return plans.Delete([]byte(gone.PlanID))
+		sameSweep := func(e Entry) bool { return e.Sweep != nil && e.Sweep.ID == gone.Sweep.ID }
+		if sweeps := tx.Bucket([]byte("sweeps")); sweeps != nil && gone.Sweep != nil && !slices.ContainsFunc(entries, sameSweep) {
+			return sweeps.Delete([]byte(gone.Sweep.ID))
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("write catalog: %w", err)

@@ -9,10 +9,10 @@ import (
 	"lab/internal/lab"
 )
 
-// RefError is a reference that names no run or A/B, or more than one.
+// RefError is a reference that names no run, A/B or sweep, or more than one.
 type RefError struct {
 	Ref        string
-	What       string   // "run" or "A/B"
+	What       string   // "run", "A/B" or "sweep"
 	Candidates []string // of an ambiguous prefix
 }
 
@@ -24,6 +24,9 @@ func (e *RefError) Error() string {
 			shown += " …"
 		}
 		return fmt.Sprintf("%q begins the ids of %d %ss (%s): type more of it", e.Ref, n, e.What, shown)
+	}
+	if e.What == "sweep" {
+		return fmt.Sprintf("no sweep %q in the store; `lab show` of one of its runs names it", e.Ref)
 	}
 	return fmt.Sprintf("no %s %q in the store; `lab list` shows what there is", e.What, e.Ref)
 }

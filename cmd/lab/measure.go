@@ -81,10 +81,8 @@ func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
 	if err != nil {
 		return runner.Ready{}, err
 	}
-	if primary := file.Experiment.Primary; primary != "" {
-		if _, known := metric.Find(primary); !known {
-			return runner.Ready{}, file.Locate(lab.Faults{{Path: "primary", Problem: unknownMetric(primary)}})
-		}
+	if faults := checkPrimary(file.Experiment); faults != nil {
+		return runner.Ready{}, file.Locate(faults)
 	}
 	if s := file.Experiment.Server; s.BaseURL == "" && s.Simulator == nil { // a real vllm takes seconds to say its help
 		b.line.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
@@ -96,6 +94,14 @@ func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
 		return ready, file.Locate(faults)
 	}
 	return ready, interrupted(cmd.Context(), err)
+}
+
+// checkPrimary refuses a metric that is not in the catalogue.
+func checkPrimary(e lab.Experiment) lab.Faults {
+	if _, known := metric.Find(e.Primary); known || e.Primary == "" {
+		return nil
+	}
+	return lab.Faults{{Path: "primary", Problem: unknownMetric(e.Primary)}}
 }
 
 func unknownMetric(name string) string {

@@ -44,7 +44,7 @@ a second look.
 		}
 	}
 	group("start", "Start:", newDemo(), newDoctor(), newInit())
-	group("measure", "Measure:", newRun(), newBench(), newAB())
+	group("measure", "Measure:", newRun(), newBench(), newAB(), newSweep())
 	group("judge", "Judge:", newCompare())
 	group("look", "Look:", newList(), newShow(), newVisualize())
 	group("data", "Data:", newAggregate(), newExport(), newImport(), newRm())

@@ -51,6 +51,9 @@ func scriptParams(dir string) testscript.Params {
 			"measures": measures,
 			"counted":  counted,
 			"talks":    talks,
+
+			"benchboth":  benchBoth,
+			"samecounts": sameCounts,
 		},
 	}
 }

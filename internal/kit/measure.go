@@ -51,7 +51,7 @@ func (b Bench) shows(metric string) bool {
 }
 
 // Measure computes what `vllm bench serve` computes; duration is in seconds, from before the first scheduled gap to the
-// last response. Only Completed, Failed and the throughputs look at more than successful requests.
+// last response. Of failed requests only the number enters.
 func Measure(b Bench, l Lists, duration float64) Report {
 	l = l.filled()
 	r := Report{Bench: b, Lists: l, Duration: duration}

@@ -1,4 +1,6 @@
-// Package kit reads the formats of vLLM's benchmark kit, and lab's own run documents, as summaries that can be compared.
+// Package kit is vLLM's benchmark kit as files and text: it computes what `vllm bench serve` computes, writes its result
+// block and its result JSON to the letter, and reads such files of any age, and lab's own run documents, as summaries
+// that can be compared or as runs.
 package kit
 
 import (
@@ -50,16 +52,18 @@ func parse(text []byte) (Result, error) {
 	if err := json.Unmarshal(document, &fields); err != nil {
 		return Result{}, fmt.Errorf("it is no JSON object: %w", err)
 	}
-	if form, ok := word(fields["schema"]); ok {
-		if form != "lab.run/v1" {
-			return Result{}, fmt.Errorf("it is a document of the form %q, not a run", form)
-		}
-		return labRun(document)
+	// This key first: a user of the kit may have named a key of --metadata "schema".
+	if _, ok := number(fields, "completed"); ok {
+		return vllmResult(fields), nil
 	}
-	if _, ok := number(fields, "completed"); !ok {
+	form, ok := word(fields["schema"])
+	switch {
+	case !ok:
 		return Result{}, errors.New(`it is no result of vllm bench serve: the key "completed" is missing or no number`)
+	case form != "lab.run/v1":
+		return Result{}, fmt.Errorf("it is a document of the form %q, not a run", form)
 	}
-	return vllmResult(fields), nil
+	return labRun(document)
 }
 
 func labRun(document []byte) (Result, error) {

@@ -6,19 +6,20 @@ import (
 
 // Run is one execution of one experiment on one server process.
 type Run struct {
-	ID         string     `json:"id"`              // sorts by time, see NewID
-	Plan       *Plan      `json:"plan,omitempty"`  // the A/B this run belongs to
-	Arm        string     `json:"arm,omitempty"`   // "A" or "B" within a plan
-	Block      int        `json:"block,omitempty"` // pair number within a plan, from 1; 0: a run that is not measured (burn-in)
-	Slot       int        `json:"slot,omitempty"`  // position in the order of measured runs, from 0
-	Experiment Experiment `json:"experiment"`
-	Key        string     `json:"key"` // Experiment.Key()
-	Host       Host       `json:"host"`
-	Epoch      Epoch      `json:"epoch"`
-	Command    string     `json:"command,omitempty"` // what the user typed
-	Lab        string     `json:"lab"`               // version of this program
-	Tags       []string   `json:"tags,omitempty"`
-	Imported   *Import    `json:"imported,omitempty"` // nil: lab made it
+	ID         string      `json:"id"`              // sorts by time, see NewID
+	Plan       *Plan       `json:"plan,omitempty"`  // the A/B this run belongs to
+	Arm        string      `json:"arm,omitempty"`   // "A" or "B" within a plan
+	Block      int         `json:"block,omitempty"` // pair number within a plan, from 1; 0: a run that is not measured (burn-in)
+	Slot       int         `json:"slot,omitempty"`  // position in the order of measured runs, from 0
+	Sweep      *SweepPlace `json:"sweep,omitempty"` // the sweep this run belongs to
+	Experiment Experiment  `json:"experiment"`
+	Key        string      `json:"key"` // Experiment.Key()
+	Host       Host        `json:"host"`
+	Epoch      Epoch       `json:"epoch"`
+	Command    string      `json:"command,omitempty"` // what the user typed
+	Lab        string      `json:"lab"`               // version of this program
+	Tags       []string    `json:"tags,omitempty"`
+	Imported   *Import     `json:"imported,omitempty"` // nil: lab made it
 
 	Server   ServerFacts   `json:"server"`
 	Outcome  Outcome       `json:"outcome"`

@@ -8,6 +8,14 @@ type Summary struct {
 	Definitions int      `json:"definitions"` // version of the formulas in docs/metrics.md
 	Figures     []Figure `json:"figures"`
 	Phases      []Tally  `json:"phases"`
+
+	VLLM *FigureSet `json:"vllm,omitempty"` // the same run by the definitions of vllm bench serve
+}
+
+// FigureSet are figures by somebody else's definitions, which the name says with their version.
+type FigureSet struct {
+	Definition string   `json:"definition"`
+	Figures    []Figure `json:"figures"`
 }
 
 // Tables are the records of a run.

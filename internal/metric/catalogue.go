@@ -52,6 +52,8 @@ var singles = []Metric{
 	{Name: "output_throughput", Title: "output throughput", Unit: "tok/s", Sense: Higher, Formula: "output tokens of successful requests / (last response - start of the phase)"},
 	{Name: "total_throughput", Title: "total throughput", Unit: "tok/s", Sense: Higher, Formula: "input and output tokens of successful requests / (last response - start of the phase)"},
 	{Name: "request_throughput", Title: "request throughput", Unit: "req/s", Sense: Higher, Formula: "successful requests / (last response - start of the phase)"},
+	{Name: "output_throughput.peak", Title: "peak output", Unit: "tok/s", Sense: Neither, Formula: "most output tokens that arrived within any one second"},
+	{Name: "concurrency.max", Title: "most in flight", Unit: "requests", Sense: Neither, Formula: "most requests that were sent and not yet ended at one moment"},
 	{Name: "goodput", Title: "goodput", Unit: "share", Sense: Higher, Share: true, Formula: "requests that succeed within every limit of slo / requests offered"},
 	{Name: "error_share", Title: "errors", Unit: "share", Sense: Lower, Share: true, Formula: "requests that do not succeed / requests offered"},
 	{Name: "energy_per_token", Title: "energy", Unit: "J/tok", Sense: Lower, Formula: "energy of all GPUs over the phase / output tokens of successful requests"},

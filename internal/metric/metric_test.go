@@ -3,6 +3,7 @@ package metric
 import (
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,8 @@ func TestASummaryIsWhatOneWorksOutByHand(t *testing.T) {
 	length := 1.261 - 1.000 // the first request to the last response: 1000 + 60 + 200 + 1 ms
 	near(t, "output_throughput", figure(t, s, "output_throughput").Value, 23/length)
 	near(t, "total_throughput", figure(t, s, "total_throughput").Value, 53/length)
+	near(t, "output_throughput.peak", figure(t, s, "output_throughput.peak").Value, 23) // all of it came within a second
+	near(t, "concurrency.max", figure(t, s, "concurrency.max").Value, 3)
 	near(t, "goodput", figure(t, s, "goodput").Value, 1.0/4)
 	near(t, "error_share", figure(t, s, "error_share").Value, 1.0/4)
 	near(t, "lag.p99", figure(t, s, "lag.p99").Value, .001)
@@ -108,7 +111,7 @@ func TestWhatCannotBeComputedIsAbsentNotZero(t *testing.T) {
 		{Phase: "load", Intended: ms, Sent: ms, Done: 2 * ms, Error: lab.ErrConnect},
 	}})
 	for _, f := range s.Figures {
-		if f.Metric != "error_share" && f.Metric != "goodput" && f.Metric != "lag.p99" {
+		if !slices.Contains([]string{"error_share", "goodput", "lag.p99", "concurrency.max"}, f.Metric) {
 			t.Errorf("%s = %g rests on nothing", f.Metric, f.Value)
 		}
 	}
@@ -238,4 +241,12 @@ func TestAMisspeltMetricGetsTheNearestName(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", word, got, want)
 		}
 	}
+}
+
+func TestThePeakIsOfAnySecondAndCountsTokens(t *testing.T) {
+	r := lab.RequestRecord{Phase: "load", Sent: ms, Done: 5000 * ms, Finish: "length", Chunks: []lab.Chunk{
+		{At: 900 * ms, Tokens: 5}, {At: 1500 * ms, Tokens: 1}, {At: 1899 * ms, Tokens: 4}, {At: 1900 * ms, Tokens: 3}, {At: 4000 * ms, Tokens: 9},
+	}}
+	s := Summarise(run(), lab.Tables{Requests: []lab.RequestRecord{r}})
+	near(t, "output_throughput.peak", figure(t, s, "output_throughput.peak").Value, 10) // 0.900 to 1.899 s
 }

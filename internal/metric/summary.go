@@ -192,6 +192,10 @@ func (w *window) single(name string) (value float64, n int, ok bool) {
 		return (tokens + float64(t.Input)) / length, t.OK, t.OK > 0 && t.Input > 0 && length > 0
 	case "request_throughput":
 		return float64(t.OK) / length, t.OK, t.OK > 0 && length > 0
+	case "output_throughput.peak":
+		return w.peakOutput()
+	case "concurrency.max":
+		return w.mostInFlight()
 	case "goodput":
 		return float64(w.good()) / float64(t.Offered), t.Offered, len(w.slo) > 0
 	case "error_share":

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -119,52 +118,6 @@ func title(name string) string {
 		return m.Title
 	}
 	return name
-}
-
-// point says at which load something was measured: the numbers hold for it only.
-func point(l lab.Load) string {
-	inFlight := fmt.Sprintf("%d in flight", l.Concurrency)
-	switch {
-	case !l.Open():
-		return "closed loop, " + inFlight
-	case math.IsInf(float64(l.Rate), 1) && l.Concurrency > 0:
-		return "all requests at once, at most " + inFlight
-	case math.IsInf(float64(l.Rate), 1):
-		return "all requests at once"
-	case l.Concurrency > 0:
-		return fmt.Sprintf("open loop, %s requests/s, at most %s", l.Rate, inFlight)
-	}
-	return fmt.Sprintf("open loop, %s requests/s", l.Rate)
-}
-
-// work says how much was sent and what.
-func work(l lab.Load) string {
-	var parts []string
-	if l.Requests > 0 {
-		parts = append(parts, fmt.Sprintf("%d requests", l.Requests))
-	}
-	if l.Duration > 0 {
-		parts = append(parts, l.Duration.String())
-	}
-	amount := strings.Join(parts, " or ")
-	d := l.Dataset
-	if d.Kind == "prompts" {
-		return amount + ", prompts of " + filepath.Base(d.File)
-	}
-	if d.Kind == "" { // of an imported run: perhaps the lengths are known, what was sent is not
-		if d.InputTokens > 0 {
-			amount += fmt.Sprintf(", %d tokens in, %d out", d.InputTokens, d.OutputTokens)
-		}
-		return amount
-	}
-	what := fmt.Sprintf("%d random tokens in, %d out", d.InputTokens, d.OutputTokens)
-	if d.RangeRatio > 0 {
-		what += fmt.Sprintf(" (each ±%.0f %%)", d.RangeRatio*100)
-	}
-	if d.PrefixTokens > 0 {
-		what += fmt.Sprintf(", %d more shared by all", d.PrefixTokens)
-	}
-	return amount + ", " + what
 }
 
 // load finds the load of a phase.

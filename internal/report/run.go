@@ -22,6 +22,9 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 	if r.Plan != nil {
 		g.add("part of", fmt.Sprintf("A/B %s, arm %s, pair %d", r.Plan.ID, r.Arm, r.Block))
 	}
+	if s := r.Sweep; s != nil {
+		g.add("part of", fmt.Sprintf("sweep %s, cell %s, repeat %d", s.ID, s.Cell, s.Repeat))
+	}
 	g.add("when", fmt.Sprintf("%s, took %s", r.Epoch.Wall.Local().Format(time.DateTime), length(r.Ended)))
 	g.add("server", server(r))
 	if took := startup(r.Server.Stages); took > 0 {

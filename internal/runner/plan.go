@@ -156,14 +156,23 @@ func meanTime(entries []store.Entry, keys ...string) (time.Duration, bool) {
 	return sum / time.Duration(n), true
 }
 
+// assumeStart is the time until a server of the experiment is ready.
+func assumeStart(e lab.Experiment) (time.Duration, string) {
+	switch {
+	case e.Attached():
+		return 0, "from the file"
+	case e.Server.Simulator != nil:
+		return time.Second, "assumed: 1 s a start of the simulator"
+	}
+	return assumedStart, "assumed: 2 min a start"
+}
+
 // assumeTime adds up what the file itself says.
 func assumeTime(e lab.Experiment) (time.Duration, string) {
-	run, load, basis := assumedStart, assumedLoad, "assumed: 2 min a start"
+	run, basis := assumeStart(e)
+	load := assumedLoad
 	if e.Server.Simulator != nil {
-		run, load, basis = time.Second, 4*time.Second, "assumed: 1 s a start of the simulator"
-	}
-	if e.Attached() {
-		run, basis = 0, "from the file"
+		load = 4 * time.Second
 	}
 	for _, p := range e.Phases {
 		switch l := p.Load; {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lab/gpu"
+	"lab/internal/kit"
 	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/loadgen"
@@ -16,13 +17,17 @@ import (
 	"lab/supervisor"
 )
 
-// place says where a run stands within an A/B; the zero value is a run of its own.
+// place says where a run stands within an A/B or a sweep; the zero value is a run of its own.
 type place struct {
 	plan        *lab.Plan
 	arm         string
 	block, slot int
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
+
+	sweep *lab.SweepPlace
+	on    *serving // made on this server, which runs already; nil: on one of its own
+	keep  bool     // if all goes well the server is left running for the next run
 }
 
 // Run makes one run and returns it as it was sealed. A server that failed, an interrupt and numbers that must not be
@@ -32,13 +37,19 @@ func (l *Lab) Run(ctx context.Context, r Ready) (lab.Sealed, error) {
 }
 
 func (l *Lab) run(ctx context.Context, r Ready, at place) (lab.Sealed, error) {
+	sealed, _, err := l.runOn(ctx, r, at)
+	return sealed, err
+}
+
+// runOn makes a run and gives the server that it has left running, where it has.
+func (l *Lab) runOn(ctx context.Context, r Ready, at place) (lab.Sealed, *serving, error) {
 	j := &job{lab: l, ready: r, at: at}
 	if err := j.begin(); err != nil {
-		return lab.Sealed{}, err
+		return lab.Sealed{}, at.on, err
 	}
 	j.measure(ctx)
 	sealed, err := j.seal()
-	return sealed, errors.Join(j.fault, err)
+	return sealed, j.serving, errors.Join(j.fault, err)
 }
 
 // job is one run while it goes on.
@@ -54,6 +65,7 @@ type job struct {
 	scratch string            // the server's folder for temporary files
 	fault   error             // of lab or the machine, not of the server under test
 	before  map[string]uint64 // memory used on each GPU before the start
+	serving *serving          // the server, while it runs
 }
 
 func (j *job) begin() error {
@@ -61,7 +73,7 @@ func (j *job) begin() error {
 	j.clock = epoch.Clock()
 	e := j.ready.Experiment
 	j.run = lab.Run{
-		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Slot: j.at.slot,
+		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Slot: j.at.slot, Sweep: j.at.sweep,
 		Experiment: e, Key: e.Key(), Host: j.ready.host, Epoch: epoch,
 		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
 	}
@@ -82,13 +94,18 @@ func (j *job) title() string {
 
 // measure starts the server, loads it and stops it; what became of it is in j.run.
 func (j *job) measure(ctx context.Context) {
-	defer func() { os.RemoveAll(j.scratch) }()
 	target, server, err := j.serve(ctx)
 	if err == nil {
 		err = j.load(ctx, target, server)
 	}
-	if server != nil {
-		j.stop(ctx, server)
+	if j.at.keep && err == nil && server != nil {
+		j.leave(server)
+	} else {
+		if server != nil {
+			j.stop(ctx, server)
+		}
+		os.RemoveAll(j.scratch)
+		j.serving = nil
 	}
 	j.conclude(ctx, err)
 }
@@ -102,6 +119,9 @@ type target struct {
 // serve brings up the server of the experiment, or checks the one that already runs.
 func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	s := j.run.Experiment.Server
+	if j.at.on != nil {
+		return j.takeOver(j.at.on)
+	}
 	j.status.stage("starting", 0)
 	j.readBaseline(ctx)
 	if j.run.Experiment.Attached() {
@@ -151,9 +171,10 @@ func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
 	}
 	j.run.Server.Argv, j.run.Server.Inert = launch.Argv, launch.Inert
 	j.writer.Update(j.run)
+	j.serving = &serving{began: j.run.Epoch, scratch: j.scratch, before: j.before, job: j}
 	return supervisor.Start(launch, supervisor.Options{
 		Dir: j.scratch, StateDir: j.lab.StateDir, RunID: j.run.ID, Clock: j.clock,
-		Log: j.writer.Log, Event: j.event,
+		Log: j.serving.log, Event: j.serving.event,
 		StartTimeout: time.Duration(s.StartTimeout), StopTimeout: time.Duration(s.StopTimeout),
 	})
 }
@@ -312,6 +333,7 @@ func (j *job) seal() (lab.Sealed, error) {
 		return lab.Sealed{}, fmt.Errorf("read back run %s: %w", j.run.ID, err)
 	}
 	summary := metric.Summarise(j.run, tables)
+	summary.VLLM = kit.Set(j.run, summary.Phases, tables.Requests)
 	if !j.at.burnIn && j.run.Outcome == lab.Complete {
 		j.run.Findings = append(j.run.Findings, metric.Check(j.run, tables, summary)...)
 	}

@@ -1,0 +1,185 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lab/internal/lab"
+	"lab/store"
+)
+
+// SweepStep is one run of a sweep.
+type SweepStep struct {
+	Cell, Repeat int  // Repeat counts from 1
+	Done         bool // it has been made already
+	Start        bool // a server is started for it
+	last         bool // no other run to be made follows on this server
+}
+
+// SweepSteps gives the runs of a sweep in the order in which they are made: one server after the other, and on each all
+// its cells once, then all again for the next repeat, so that what drifts does not look like a difference of cells. A run
+// is done when it has come to its end, valid or not, with the experiment that the sweep asks for today.
+func (l *Lab) SweepSteps(s lab.Sweep) ([]SweepStep, error) {
+	entries, err := l.DB.SweepEntries(s.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read sweep %s: %w", s.ID, err)
+	}
+	done := map[lab.SweepPlace]string{}
+	for _, e := range entries {
+		if e.Outcome == lab.Complete {
+			done[*e.Sweep] = e.Key
+		}
+	}
+	var steps []SweepStep
+	for _, cells := range byServer(s) {
+		previous := -1 // step to be made on the same server
+		for repeat := 1; repeat <= s.Repeats; repeat++ {
+			for _, cell := range cells {
+				step := SweepStep{Cell: cell, Repeat: repeat}
+				e := s.Experiment(cell, repeat)
+				if key, made := done[s.Place(cell, repeat)]; made && key == e.Key() {
+					step.Done = true
+				} else {
+					step.Start, step.last = previous < 0 && !e.Attached(), true
+					if previous >= 0 {
+						steps[previous].last = false
+					}
+					previous = len(steps)
+				}
+				steps = append(steps, step)
+			}
+		}
+	}
+	return steps, nil
+}
+
+// byServer groups the cells that one server can serve, in the order in which the servers first appear.
+func byServer(s lab.Sweep) [][]int {
+	var groups [][]int
+	at := map[string]int{}
+	for i, c := range s.Cells {
+		key := c.Experiment.Server.Key()
+		group, known := at[key]
+		if !known {
+			group = len(groups)
+			at[key] = group
+			groups = append(groups, nil)
+		}
+		groups[group] = append(groups[group], i)
+	}
+	return groups
+}
+
+// CellError is what stands in the way of one cell of a sweep before anything is started.
+type CellError struct {
+	Cell int
+	Name string
+	Err  error
+}
+
+func (e *CellError) Error() string { return "cell " + e.Name + ": " + e.Err.Error() }
+func (e *CellError) Unwrap() error { return e.Err }
+
+// PrepareSweep checks the cells that are still to be made, as Prepare does; each server is asked once. The result is by
+// the number of the cell.
+func (l *Lab) PrepareSweep(ctx context.Context, s lab.Sweep, steps []SweepStep) (map[int]Ready, error) {
+	ready := map[int]Ready{}
+	servers := map[string]Ready{}
+	for _, step := range steps {
+		if _, known := ready[step.Cell]; known || step.Done {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		c := s.Cells[step.Cell]
+		r, known := servers[c.Experiment.Server.Key()]
+		var err error
+		if known {
+			r.Experiment, r.tokenizer = c.Experiment, nil
+			err = l.checkPrompts(ctx, &r)
+		} else if r, err = l.Prepare(ctx, c.Experiment); err == nil {
+			servers[c.Experiment.Server.Key()] = r
+		}
+		if err != nil {
+			return nil, &CellError{step.Cell, c.Name, err}
+		}
+		ready[step.Cell] = r
+	}
+	return ready, nil
+}
+
+// Sweep makes the steps that are not done. A cell whose server fails does not keep the others from being measured, unless
+// already the first one meets an obstacle, such as no server at the base URL. Keep gets every run as it was sealed; its
+// error ends the sweep, as do the user's interrupt and a run that cannot be recorded.
+func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready map[int]Ready, keep func(SweepStep, lab.Sealed) error) error {
+	var server *serving
+	defer func() {
+		if server != nil {
+			server.end(ctx)
+		}
+	}()
+	made := 0
+	for i, step := range steps {
+		if step.Done {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		at := s.Place(step.Cell, step.Repeat)
+		r := ready[step.Cell]
+		r.Experiment = s.Experiment(step.Cell, step.Repeat)
+		var sealed lab.Sealed
+		var err error
+		sealed, server, err = l.runOn(ctx, r, place{sweep: &at, on: server, keep: !step.last, step: stepName(s, i, len(steps))})
+		var obstacle *ObstacleError
+		if sealed.Run.ID == "" || made == 0 && errors.As(err, &obstacle) { // not even recorded, or in vain for all
+			return err
+		}
+		made++
+		if sealed.Run.Outcome == lab.Interrupted {
+			return context.Cause(ctx)
+		}
+		if err := keep(step, sealed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stepName(s lab.Sweep, i, n int) string {
+	what := "cell"
+	if s.Repeats > 1 {
+		what = "run"
+	}
+	return fmt.Sprintf("%s %d of %d", what, i+1, n)
+}
+
+// SweepRuns are the latest runs of each step, by cell; a repeat that was not made yet is not there.
+func (l *Lab) SweepRuns(s lab.Sweep) ([][]lab.Sealed, error) {
+	entries, err := l.DB.SweepEntries(s.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read sweep %s: %w", s.ID, err)
+	}
+	latest := map[lab.SweepPlace]store.Entry{}
+	for _, e := range entries {
+		latest[*e.Sweep] = e
+	}
+	runs := make([][]lab.Sealed, len(s.Cells))
+	for cell := range s.Cells {
+		for repeat := 1; repeat <= s.Repeats; repeat++ {
+			e, made := latest[s.Place(cell, repeat)]
+			if !made {
+				continue
+			}
+			sealed, err := l.DB.Sealed(e.ID)
+			if err != nil {
+				return nil, fmt.Errorf("read sweep %s: %w", s.ID, err)
+			}
+			runs[cell] = append(runs[cell], sealed)
+		}
+	}
+	return runs, nil
+}
