@@ -92,15 +92,18 @@ func measures(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// counted URL NAME VALUE wants a counter in a server's /metrics, summed over its labels. A server may need a moment to
-// book what it has answered.
+// counted URL NAME TERM... wants a counter in a server's /metrics, summed over its labels, to be the sum of the terms: each
+// a number, or FILE:KEY of a result. A server may need a moment to book what it has answered.
 func counted(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: counted URL NAME VALUE")
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: counted URL NAME TERM...")
 	}
-	want, err := strconv.ParseFloat(args[2], 64)
-	ts.Check(err)
+	want := 0.0
+	for _, term := range args[2:] {
+		want += termValue(ts, term)
+	}
 	var got float64
+	var err error
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		got, err = counter(args[0], args[1])
 		if err == nil && got == want {
@@ -111,6 +114,23 @@ func counted(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s is %g, want %g", args[1], got, want)
 		}
 	}
+}
+
+// termValue is a number, or the one under KEY in the JSON file FILE.
+func termValue(ts *testscript.TestScript, term string) float64 {
+	name, key, named := strings.Cut(term, ":")
+	if !named {
+		v, err := strconv.ParseFloat(term, 64)
+		ts.Check(err)
+		return v
+	}
+	var result map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(name)), &result))
+	v, ok := result[key].(float64)
+	if !ok {
+		ts.Fatalf("%s has no number %s", name, key)
+	}
+	return v
 }
 
 // counter sums the samples of one metric.
@@ -140,7 +160,7 @@ func counter(url, name string) (float64, error) {
 }
 
 // talks FILE N writes a ShareGPT file of N conversations; for the simulator, to which a byte is a token, each has a
-// prompt of 40 tokens and an answer of 24.
+// prompt of 40 tokens and an answer of 24, which the model may end earlier.
 func talks(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: talks FILE N")
