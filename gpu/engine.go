@@ -28,6 +28,9 @@ var engineNames = []struct {
 	{lab.EngineQueries, []string{"vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total", "vllm:prefix_cache_queries", "vllm:gpu_prefix_cache_queries"}},
 	{lab.EnginePrompt, []string{"vllm:prompt_tokens_total", "vllm:prompt_tokens"}},
 	{lab.EngineGenerated, []string{"vllm:generation_tokens_total", "vllm:generation_tokens"}},
+	{lab.EngineDrafts, []string{"vllm:spec_decode_num_drafts_total", "vllm:spec_decode_num_drafts"}},
+	{lab.EngineDraftTokens, []string{"vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode_num_draft_tokens"}},
+	{lab.EngineAccepted, []string{"vllm:spec_decode_num_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens"}},
 	{lab.EngineSteps, []string{"vllm:iteration_tokens_total"}}, // a histogram: its count is the number of steps
 }
 
@@ -98,7 +101,21 @@ func parseMetrics(r io.Reader) (map[string]float64, error) {
 			break
 		}
 	}
+	for _, theirs := range []string{"vllm:spec_decode_num_accepted_tokens_per_pos_total", "vllm:spec_decode_num_accepted_tokens_per_pos"} {
+		byPosition(families[theirs], values)
+	}
 	return values, nil
+}
+
+// byPosition adds up what was accepted at each place of a draft.
+func byPosition(family *dto.MetricFamily, values map[string]float64) {
+	for _, m := range family.GetMetric() {
+		for _, l := range m.Label {
+			if l.GetName() == "position" {
+				values[lab.EngineAcceptedAt+l.GetValue()] += metricValue(m)
+			}
+		}
+	}
 }
 
 func metricValue(m *dto.Metric) float64 {

@@ -55,8 +55,14 @@ vllm:gpu_cache_usage_perc{engine="0"} 0.9
 # TYPE vllm:gpu_prefix_cache_hits_total counter
 vllm:gpu_prefix_cache_hits_total{engine="0"} 5
 vllm:gpu_prefix_cache_hits_total{engine="1"} 6
+# TYPE vllm:spec_decode_num_drafts_total counter
+vllm:spec_decode_num_drafts_total{engine="0"} 7
+# TYPE vllm:spec_decode_num_accepted_tokens_per_pos_total counter
+vllm:spec_decode_num_accepted_tokens_per_pos_total{engine="0",position="0"} 4
+vllm:spec_decode_num_accepted_tokens_per_pos_total{engine="1",position="0"} 2
+vllm:spec_decode_num_accepted_tokens_per_pos_total{engine="0",position="1"} 1
 `))
-	want := map[string]float64{lab.EngineRunning: 7, lab.EngineKVUsage: 0.5, lab.EngineHits: 11}
+	want := map[string]float64{lab.EngineRunning: 7, lab.EngineKVUsage: 0.5, lab.EngineHits: 11, lab.EngineDrafts: 7, lab.EngineAcceptedAt + "0": 6, lab.EngineAcceptedAt + "1": 1}
 	if err != nil || !cmp.Equal(values, want) {
 		t.Errorf("%v: %s", err, cmp.Diff(want, values))
 	}

@@ -91,6 +91,9 @@ func (b *builder) named() {
 	b.toggle("server.eager", "enforce-eager", s.Eager)
 }
 
+// afterSwap are the features that people look for when they find swap space gone.
+const afterSwap = "kv-offloading-size (KV blocks in CPU memory) or cpu-offload-gb (weights in CPU memory)"
+
 // swapSpace is passed where it exists, marked where the engine ignores it, and refused where it is gone. It is never
 // turned into another flag: what came later are different features.
 func (b *builder) swapSpace(size *lab.Bytes) {
@@ -99,7 +102,7 @@ func (b *builder) swapSpace(size *lab.Bytes) {
 		return
 	}
 	if !b.flags.Has("swap-space") {
-		b.fault(path, "vllm %s has no --swap-space (gone since 0.18: the V1 engine recomputes instead of swapping). Remove the key. Other features, under args: kv-offloading-size (KV blocks in CPU memory) or cpu-offload-gb (weights in CPU memory)", b.version)
+		b.fault(path, "vllm %s has no --swap-space (gone since 0.18: the V1 engine recomputes instead of swapping). Remove the key. Other features, under args: %s", b.version, afterSwap)
 		return
 	}
 	b.value(path, "swap-space", strconv.FormatFloat(size.GiB(), 'f', -1, 64))
@@ -335,6 +338,7 @@ func (b *builder) gpus() {
 // retired says what became of flags that people still write.
 var retired = map[string]string{
 	"disable-log-requests":     "requests are not logged unless enable-log-requests is true, so remove the line",
+	"swap-space":               "the V1 engine recomputes instead of swapping, so remove it. Other features: " + afterSwap,
 	"device":                   "the platform is found by vllm itself, so remove the line",
 	"num-scheduler-steps":      "multi-step scheduling went with the V0 engine, so remove the line",
 	"use-v2-block-manager":     "there is only one block manager now, so remove the line",

@@ -132,6 +132,7 @@ func resultOf(args *kit.Arguments, sealed lab.Sealed, tables lab.Tables) (kit.Re
 	if err != nil {
 		return kit.Report{}, err
 	}
+	b.Spec = kit.Speculation(tables.Samples, tally.Start)
 	return b.Of(sealed.Run, tally, tables.Requests), nil
 }
 

@@ -47,6 +47,10 @@ func scriptParams(dir string) testscript.Params {
 			"noserver": noServer,
 			"json":     checkJSON,
 			"engine":   engine,
+			"simulate": simulate,
+			"measures": measures,
+			"counted":  counted,
+			"talks":    talks,
 
 			"benchboth":  benchBoth,
 			"samecounts": sameCounts,
@@ -61,18 +65,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	cmd := exec.Command(args[1], args[2:]...)
-	cmd.Dir = ts.Getenv("WORK")
-	cmd.Env = scriptEnv(ts)
-	if path, err := exec.LookPath(args[1]); err == nil {
-		cmd.Path = path
+	if got := exitCodeOf(ts, args[1:]); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
 	}
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if name := filepath.Join(dir, args[1]); isFile(name) {
-			cmd.Path, cmd.Err = name, nil
-			break
-		}
-	}
+}
+
+// exitCodeOf runs a command and leaves its output in the files out and err.
+func exitCodeOf(ts *testscript.TestScript, args []string) int {
+	cmd := scriptCommand(ts, args)
 	var out, errOut strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	runErr := cmd.Run()
@@ -82,9 +82,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if cmd.ProcessState == nil {
 		ts.Fatalf("%v", runErr)
 	}
-	if got := cmd.ProcessState.ExitCode(); got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
+	return cmd.ProcessState.ExitCode()
+}
+
+// scriptCommand is a command of the script's own PATH, folder and environment.
+func scriptCommand(ts *testscript.TestScript, args []string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = ts.Getenv("WORK")
+	cmd.Env = scriptEnv(ts)
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if name := filepath.Join(dir, args[0]); isFile(name) {
+			cmd.Path, cmd.Err = name, nil
+			break
+		}
 	}
+	return cmd
 }
 
 func isFile(name string) bool {
@@ -94,7 +106,7 @@ func isFile(name string) bool {
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

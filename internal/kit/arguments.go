@@ -2,8 +2,10 @@ package kit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +60,21 @@ func ParseArguments(args []string) (*Arguments, error) {
 			return nil, err
 		}
 	}
+	a.notice()
 	return a, nil
+}
+
+// notice notes the flags that say nothing to this data set; vllm takes them all the same.
+func (a *Arguments) notice() {
+	data := a.Word("dataset-name")
+	for _, s := range sections {
+		for _, f := range s.flags {
+			if a.Has(f.name) && f.only != nil && !slices.Contains(f.only, data) {
+				a.Notes = append(a.Notes, fmt.Sprintf("--%s changes nothing: it belongs to --dataset-name %s", f.name, strings.Join(f.only, ", ")))
+				delete(a.given, f.name)
+			}
+		}
+	}
 }
 
 // find looks a flag up by its name or by the beginning of one.
@@ -70,7 +86,7 @@ func find(name string) (option, error) {
 			if f.name == name {
 				return f, nil
 			}
-			if strings.HasPrefix(f.name, name) {
+			if !f.whole && strings.HasPrefix(f.name, name) {
 				near, found = append(near, "--"+f.name), f
 			}
 		}
@@ -142,13 +158,21 @@ func (a *Arguments) set(f option, path string, words []string, joined bool) erro
 		return fail("%s", problem)
 	}
 	a.given[f.name] = words
+	if base, no := strings.CutPrefix(f.name, "no-"); no { // --x and --no-x are one switch
+		delete(a.given, base)
+	} else {
+		delete(a.given, "no-"+f.name)
+	}
 	return nil
 }
 
 func refusedChoice(f option, word string) string {
 	why := ""
-	if f.name == "backend" || f.name == "endpoint-type" {
+	switch f.name {
+	case "backend", "endpoint-type":
 		why = "; " + otherModels
+	case "tokenizer-mode":
+		why = "; lab reads tokenizer.json only"
 	}
 	return fmt.Sprintf("invalid choice: %q (choose from %s)%s", word, strings.Join(f.choices, ", "), why)
 }
@@ -159,9 +183,15 @@ func checkWord(f option, words []string) string {
 		if _, err := strconv.Atoi(words[0]); err != nil {
 			return fmt.Sprintf("invalid int value: %q", words[0])
 		}
-	case float:
-		if _, err := strconv.ParseFloat(words[0], 64); err != nil {
+	case float, pace:
+		v, err := strconv.ParseFloat(words[0], 64)
+		switch {
+		case err != nil || math.IsNaN(v):
 			return fmt.Sprintf("invalid float value: %q", words[0])
+		case f.kind == pace && v <= 0:
+			return fmt.Sprintf("%s: must be above zero", words[0])
+		case f.kind == float && math.IsInf(v, 0):
+			return fmt.Sprintf("%s: must be finite", words[0])
 		}
 	}
 	return ""
@@ -194,6 +224,9 @@ func (a *Arguments) setObject(f option, path, word string) error {
 // put sets a value deep in an object. A key that ends in + adds to a list.
 func put(into map[string]any, path []string, word string) error {
 	key, adds := strings.CutSuffix(path[0], "+")
+	if key == "" {
+		return errors.New("a key is missing")
+	}
 	if len(path) > 1 {
 		inner, ok := into[key].(map[string]any)
 		if !ok {
@@ -201,9 +234,6 @@ func put(into map[string]any, path []string, word string) error {
 			into[key] = inner
 		}
 		return put(inner, path[1:], word)
-	}
-	if key == "" {
-		return fmt.Errorf("a key is missing")
 	}
 	if !adds {
 		into[key] = value(word)
@@ -279,7 +309,7 @@ func WriteHelp(w io.Writer) {
 			if f.refused != "" || f.moot != "" {
 				continue
 			}
-			word := map[kind]string{single: " WORD", integer: " N", float: " X", several: " WORD…", asJSON: " JSON"}[f.kind]
+			word := map[kind]string{single: " WORD", integer: " N", float: " X", pace: " X", several: " WORD…", asJSON: " JSON"}[f.kind]
 			line := f.help
 			if f.initial != "" {
 				line = strings.TrimSpace(line + " (default " + f.initial + ")")

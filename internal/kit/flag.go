@@ -6,6 +6,8 @@ type option struct {
 	kind    kind
 	initial string   // the value where none is given; empty: none
 	choices []string // the only values there are; nil: any
+	only    []string // the data sets it says something to; nil: all
+	whole   bool     // vLLM 0.32 does not have it: its abbreviations must not become ambiguous by it
 	help    string
 	moot    string // it is accepted and changes nothing, because …
 	refused string // it is refused, because …
@@ -19,6 +21,7 @@ const (
 	toggle      // no value
 	integer
 	float
+	pace    // a number above zero, or inf
 	several // one word or more
 	asJSON  // JSON; also by dots, --extra-body.a.b 1
 )
@@ -39,7 +42,7 @@ const (
 var sections = []section{
 	{"Server", []option{
 		{name: "backend", initial: "openai", choices: []string{"openai", "vllm", "openai-chat"}, help: "vllm and openai: completions; openai-chat: chat"},
-		{name: "endpoint-type", choices: []string{"openai", "vllm", "openai-chat"}, help: "the older name of --backend"},
+		{name: "endpoint-type", whole: true, choices: []string{"openai", "vllm", "openai-chat"}, help: "the older name of --backend"},
 		{name: "base-url", help: "the server, in place of host and port"},
 		{name: "host", initial: "127.0.0.1"},
 		{name: "port", kind: integer, initial: "8000"},
@@ -55,8 +58,8 @@ var sections = []section{
 	}},
 	{"Load", []option{
 		{name: "num-prompts", kind: integer, initial: "1000"},
-		{name: "request-rate", kind: float, initial: "inf", help: "requests a second; inf: all at once"},
-		{name: "burstiness", kind: float, initial: "1.0", help: "shape of the gamma distribution of gaps: 1 Poisson, inf even"},
+		{name: "request-rate", kind: pace, initial: "inf", help: "requests a second; inf: all at once"},
+		{name: "burstiness", kind: pace, initial: "1.0", help: "shape of the gamma distribution of gaps: 1 Poisson, inf even"},
 		{name: "max-concurrency", kind: integer, help: "most requests in flight"},
 		{name: "ramp-up-strategy", choices: []string{"linear", "exponential"}, help: "a rate that changes over the requests"},
 		{name: "ramp-up-start-rps", kind: integer},
@@ -75,18 +78,18 @@ var sections = []section{
 		{name: "min-p", kind: float}, {name: "frequency-penalty", kind: float}, {name: "presence-penalty", kind: float},
 		{name: "repetition-penalty", kind: float}, {name: "logprobs", kind: integer},
 		{name: "use-beam-search", kind: toggle, moot: "vllm bench serve never sends it either"},
-		{name: "best-of", kind: integer, refused: "vLLM no longer has it"},
+		{name: "best-of", whole: true, kind: integer, refused: "vLLM no longer has it"},
 	}},
 	{"Data set", []option{
 		{name: "dataset-name", initial: "random", help: "random, random-mm, sharegpt, custom, prefix_repetition, timed_trace, hf"},
 		{name: "dataset-path", help: "file, or folder for hf: lab never downloads"},
-		{name: "dataset", refused: "it was replaced by --dataset-name and --dataset-path"},
+		{name: "dataset", whole: true, refused: "it was replaced by --dataset-name and --dataset-path"},
 		{name: "input-len", kind: integer, help: "prompt length, whatever the data set calls it"},
 		{name: "output-len", kind: integer, help: "output length, whatever the data set calls it"},
-		{name: "disable-shuffle", kind: toggle, help: "prompts in the order of the file"},
-		{name: "no-oversample", kind: toggle, help: "do not repeat a file that is shorter than --num-prompts"},
-		{name: "skip-chat-template", kind: toggle, help: "send a custom prompt as it stands"},
-		{name: "custom-skip-chat-template", kind: toggle, help: "the older name of --skip-chat-template"},
+		{name: "disable-shuffle", kind: toggle, only: []string{"custom", "sharegpt", "prefix_repetition", "hf"}, help: "prompts in the order of the file"},
+		{name: "no-oversample", kind: toggle, only: []string{"custom", "sharegpt", "hf"}, help: "do not repeat a file that is shorter than --num-prompts"},
+		{name: "skip-chat-template", kind: toggle, only: []string{"custom", "hf"}, help: "send a prompt as it stands"},
+		{name: "custom-skip-chat-template", kind: toggle, only: []string{"custom", "hf"}, whole: true, help: "the older name of --skip-chat-template"},
 		{name: "tokenizer", help: "folder or hub name; default: the model's"},
 		{name: "random-input-len", kind: integer, initial: "1024"},
 		{name: "random-output-len", kind: integer, initial: "128"},
@@ -94,7 +97,7 @@ var sections = []section{
 		{name: "random-prefix-len", kind: integer, initial: "0"},
 		{name: "random-mm-base-items-per-request", kind: integer, initial: "1"},
 		{name: "random-mm-num-mm-items-range-ratio", kind: float, initial: "0"},
-		{name: "random-mm-limit-mm-per-prompt", initial: `{"image": 255, "video": 1}`},
+		{name: "random-mm-limit-mm-per-prompt", kind: asJSON, initial: `{"image": 255, "video": 1}`},
 		{name: "random-mm-bucket-config", initial: "{(256, 256, 1): 0.5, (720, 1280, 1): 0.5, (720, 1280, 16): 0.0}", help: "{(height, width, 1): share, …}"},
 		{name: "sharegpt-output-len", kind: integer},
 		{name: "custom-output-len", kind: integer, initial: "256", help: "-1: output_tokens of each line"},
@@ -122,8 +125,8 @@ var sections = []section{
 		{name: "spec-bench-output-len", kind: integer, refused: otherData}, {name: "spec-bench-category", refused: otherData},
 		{name: "speed-bench-dataset-subset", refused: otherData}, {name: "speed-bench-output-len", kind: integer, refused: otherData},
 		{name: "speed-bench-category", refused: otherData},
-		{name: "sonnet-input-len", kind: integer, refused: otherData}, {name: "sonnet-output-len", kind: integer, refused: otherData},
-		{name: "sonnet-prefix-len", kind: integer, refused: otherData},
+		{name: "sonnet-input-len", whole: true, kind: integer, refused: otherData}, {name: "sonnet-output-len", whole: true, kind: integer, refused: otherData},
+		{name: "sonnet-prefix-len", whole: true, kind: integer, refused: otherData},
 		{name: "blazedit-min-distance", kind: float, refused: otherData}, {name: "blazedit-max-distance", kind: float, refused: otherData},
 		{name: "asr-min-audio-len-sec", kind: float, refused: otherData}, {name: "asr-max-audio-len-sec", kind: float, refused: otherData},
 		{name: "bfcl-categories", refused: otherData},
@@ -140,14 +143,14 @@ var sections = []section{
 		{name: "disable-tqdm", kind: toggle, help: "show no progress"},
 		{name: "plot-timeline", kind: toggle, refused: picture}, {name: "timeline-itl-thresholds", refused: picture},
 		{name: "plot-dataset-stats", kind: toggle, refused: picture},
-		{name: "log-config-file", refused: "lab has no log to configure"},
+		{name: "log-config-file", whole: true, refused: "lab has no log to configure"},
 	}},
 	{"Of lab", []option{
-		{name: "preconnect", kind: toggle, help: "open connections before they are needed, as lab run does"},
-		{name: "json", kind: toggle, help: "print lab's run document in place of vLLM's block"},
-		{name: "wait", kind: toggle, help: "wait while another lab measures on this box, instead of exit 4"},
-		{name: "pprof", help: "write a CPU profile of lab itself to this file"},
-		{name: "dir", help: "folder of the records (default $LAB_DIR, else $XDG_DATA_HOME/lab)"},
+		{name: "preconnect", whole: true, kind: toggle, help: "open connections before they are needed, as lab run does"},
+		{name: "json", whole: true, kind: toggle, help: "print lab's run document in place of vLLM's block"},
+		{name: "wait", whole: true, kind: toggle, help: "wait while another lab measures on this box, instead of exit 4"},
+		{name: "pprof", whole: true, help: "write a CPU profile of lab itself to this file"},
+		{name: "dir", whole: true, help: "folder of the records (default $LAB_DIR, else $XDG_DATA_HOME/lab)"},
 		{name: "help", kind: toggle},
 	}},
 }

@@ -283,18 +283,19 @@ func differ(t *testing.T, want, got string) {
 }
 
 func TestTheKitNamesItsFilesByLoadAndModel(t *testing.T) {
-	for name, file := range map[string]string{
-		"i-random-rate10":    "openai-10.0qps-tiny-20261125-035239.json",
-		"iii-closed-c4":      "openai-infqps-concurrency4-tiny-20261125-035749.json",
-		"v-chat":             "openai-chat-10.0qps-tiny-20261125-035757.json",
-		"xi-ramp":            "openai-ramp-up-linear-5qps-20qps-tiny-20261125-035834.json",
-		"xiii-warmups-temp0": "lab1-10.0qps-tiny-20261125-035844.json",
-	} {
-		for _, rec := range bothOutputs(t) {
-			if got := rec.bench(t).FileName(); rec.name == name && got != file {
-				t.Errorf("%s: %s, recorded %s", name, got, file)
-			}
+	recorded := map[string]string{}
+	for line := range strings.Lines(text(t, "testdata/vllm-0.32/names.txt")) {
+		words := strings.Fields(line)
+		recorded[words[0]] = words[1]
+	}
+	for _, rec := range bothOutputs(t) {
+		if got, want := rec.bench(t).FileName(), recorded[rec.name]; want != "" && got != want {
+			t.Errorf("%s: %s, recorded %s", rec.name, got, want)
 		}
+		delete(recorded, rec.name)
+	}
+	if len(recorded) > 0 {
+		t.Errorf("no recordings of %v", recorded)
 	}
 	b := Bench{Backend: "vllm", Model: "meta-llama/Llama-3", Rate: 0.5, Concurrency: 8, Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if got := b.FileName(); got != "vllm-0.5qps-concurrency8-Llama-3-20260102-030405.json" {

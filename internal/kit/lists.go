@@ -92,6 +92,8 @@ func broke(r lab.RequestRecord) bool {
 	switch r.Error {
 	case lab.ErrConnect, lab.ErrCut, lab.ErrTimeout, lab.ErrCanceled:
 		return true
+	case lab.ErrFormat: // an event that is no JSON ends the request there; one that ended in order only lacked output
+		return r.Finish == "" || len(r.Chunks) > 0
 	}
 	return false
 }

@@ -58,50 +58,6 @@ func sequence(n int) []float64 {
 	return values
 }
 
-const ms = time.Millisecond
-
-func TestRecordsAreMeasuredByTheRulesOfTheKit(t *testing.T) {
-	chat := lab.RequestRecord{
-		Seq: 1, Phase: "load", Intended: 100 * ms, Sent: 150 * ms, Status: 200, WantInput: 7, Usage: &lab.Usage{Input: 9, Output: 3}, Text: "abc",
-		Empty: []time.Duration{200 * ms}, Chunks: []lab.Chunk{{At: 200 * ms, Tokens: 1}, {At: 230 * ms, Tokens: 2}},
-	}
-	aborted := lab.RequestRecord{
-		Seq: 0, Phase: "load", Intended: 90 * ms, Sent: 90 * ms, Status: 200, WantInput: 7, Error: lab.ErrAbort, Detail: "finish_reason abort",
-		Chunks: []lab.Chunk{{At: 95 * ms, Tokens: 1}},
-	}
-	records := []lab.RequestRecord{chat, {Phase: lab.Warmup, Sent: 1, Status: 200, Chunks: aborted.Chunks}, aborted}
-	for i, failed := range []lab.RequestRecord{
-		{Error: lab.ErrStatus, Status: 404, Detail: "HTTP 404: model not found"},
-		{Error: lab.ErrStatus, Status: 599},
-		{Error: lab.ErrConnect, Detail: "connection refused"},
-		{Error: lab.ErrStream, Status: 200, Detail: "error event"},
-		{Error: lab.ErrCut, Status: 200, Detail: "the stream broke off", Chunks: aborted.Chunks, Text: "a"},
-		{Error: lab.ErrCanceled},
-	} {
-		failed.Seq, failed.Phase, failed.Intended, failed.WantInput = 2+i, "load", 100*ms, 7
-		if failed.Error != lab.ErrCanceled { // that one never left
-			failed.Sent = 101 * ms
-		}
-		records = append(records, failed)
-	}
-	want := Lists{
-		InputLens: []int{7, 9, 7, 7, 7, 7, 7, 7}, OutputLens: []int{1, 3, 0, 0, 0, 0, 0, 0},
-		TTFTs: []float64{.005, .05, 0, 0, 0, 0, 0, 0}, ITLs: [][]float64{nil, {0, .03}, nil, nil, nil, nil, nil, nil},
-		Latencies:  []float64{.005, .08, 0, 0, 0, 0, 0, 0},
-		StartTimes: []float64{1000.09, 1000.15, 1000.101, 1000.101, 1000.101, 1000.101, 1000.101, 1000.1},
-		QueueTimes: []float64{0, .05, .001, .001, .001, .001, .001, 0}, Texts: []string{"", "abc", "", "", "", "", "", ""},
-		Errors: []string{"", "", "Not Found", "HTTP 599", "connection refused", noMessage, "the stream broke off", lab.ErrCanceled},
-	}
-	got := ListsOf(records, "load", 1000*time.Second)
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
-	r := Measure(Bench{}, got, 2)
-	if r.Completed != 2 || r.Failed != 6 || r.InputTokens != 16 || r.OutputTokens != 4 || r.TotalThroughput != 10 {
-		t.Errorf("report %+v", r)
-	}
-}
-
 func TestALimitThatIsJustKeptIsKept(t *testing.T) {
 	l := Lists{TTFTs: []float64{.2}, Latencies: []float64{.5}, OutputLens: []int{1}, Errors: []string{""}}
 	limit := func(metric string, v time.Duration) lab.SLO { return lab.SLO{Metric: metric, Limit: lab.Duration(v)} }

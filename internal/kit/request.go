@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -50,7 +51,7 @@ func (a *Arguments) baseURL() string {
 	if url := a.Word("base-url"); url != "" {
 		return strings.TrimSuffix(strings.TrimRight(url, "/"), "/v1")
 	}
-	return "http://" + a.Word("host") + ":" + a.Word("port")
+	return "http://" + net.JoinHostPort(a.Word("host"), a.Word("port"))
 }
 
 // Backend is the name that the result carries.
@@ -70,8 +71,11 @@ func (a *Arguments) load() (lab.Load, error) {
 	if a.Backend() == "openai-chat" {
 		l.API = "chat"
 	}
-	if problem := a.checkCounts(); problem != nil {
-		return l, problem
+	if err := a.checkCounts(); err != nil {
+		return l, err
+	}
+	if err := a.checkEndpoint(); err != nil {
+		return l, err
 	}
 	if err := a.arrivals(&l); err != nil {
 		return l, err
@@ -90,6 +94,18 @@ func (a *Arguments) checkCounts() error {
 	}
 	if a.whole("seed") < 0 {
 		return &ArgumentError{"--seed", "must not be negative"}
+	}
+	return nil
+}
+
+// checkEndpoint: a path that does not fit the backend would get nothing but errors.
+func (a *Arguments) checkEndpoint() error {
+	end, path := "completions", a.Word("endpoint")
+	if a.Backend() == "openai-chat" {
+		end = "chat/completions"
+	}
+	if path != "" && (!strings.HasPrefix(path, "/") || !strings.HasSuffix(path, end)) {
+		return &ArgumentError{"--endpoint", fmt.Sprintf("%q: the path for --backend %s begins with / and ends in %s", path, a.Backend(), end)}
 	}
 	return nil
 }
@@ -150,7 +166,10 @@ func (a *Arguments) body(l *lab.Load) error {
 	return nil
 }
 
-// goodput reads ttft:200 tpot:50 e2el:5000, in milliseconds.
+// longestLimit, in milliseconds, is far beyond every request and within what a duration holds.
+const longestLimit = 1e12
+
+// goodput reads ttft:200 tpot:50 e2el:5000, in milliseconds; the last of two for one metric holds.
 func (a *Arguments) goodput() ([]lab.SLO, error) {
 	var all []lab.SLO
 	for _, word := range a.given["goodput"] {
@@ -161,10 +180,11 @@ func (a *Arguments) goodput() ([]lab.SLO, error) {
 			return nil, &ArgumentError{"--goodput", fmt.Sprintf("%q is not METRIC:MILLISECONDS, such as ttft:200", word)}
 		case !slices.Contains([]string{"ttft", "tpot", "e2el"}, metric):
 			return nil, &ArgumentError{"--goodput", fmt.Sprintf("invalid metric name %q: there are ttft, tpot, e2el", metric)}
-		case ms < 0:
-			return nil, &ArgumentError{"--goodput", fmt.Sprintf("%q: a limit must not be negative", word)}
+		case !(ms > 0 && ms < longestLimit):
+			return nil, &ArgumentError{"--goodput", fmt.Sprintf("%q: a limit must be above zero and below %.0f", word, longestLimit)}
 		}
-		all = append(all, lab.SLO{Metric: metric, Limit: lab.Duration(ms * 1e6)})
+		all = slices.DeleteFunc(all, func(s lab.SLO) bool { return s.Metric == metric })
+		all = append(all, lab.SLO{Metric: metric, Limit: lab.Duration(math.Round(ms * 1e6))})
 	}
 	return all, nil
 }
@@ -180,41 +200,6 @@ func (a *Arguments) Header() (http.Header, error) {
 		header.Set(p[0], p[1])
 	}
 	return header, nil
-}
-
-// inWords tells faults of the experiment in the words of the command line.
-func (a *Arguments) inWords(faults lab.Faults) string {
-	var all []string
-	for _, f := range faults {
-		name := f.Path
-		if i := strings.LastIndexByte(name, '.'); i >= 0 {
-			name = name[i+1:]
-		}
-		if flag := a.flagOf(name); flag != "" {
-			name = flag
-		}
-		all = append(all, name+" "+f.Problem)
-	}
-	return strings.Join(all, "; ")
-}
-
-// flagOf is the flag behind a field of the experiment.
-func (a *Arguments) flagOf(field string) string {
-	switch field {
-	case "file":
-		return "--dataset-path"
-	case "kind":
-		return "--dataset-name"
-	case "rate":
-		return "--request-rate"
-	case "burstiness", "seed", "temperature", "endpoint":
-		return "--" + field
-	case "base_url":
-		return "--base-url"
-	case "warmup":
-		return "--num-warmups"
-	}
-	return ""
 }
 
 var tuple = regexp.MustCompile(`\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)\s*:\s*([0-9.eE+-]+)`)

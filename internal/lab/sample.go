@@ -45,6 +45,12 @@ const (
 	EngineGenerated = "generation_tokens"   // counter
 	EngineSteps     = "steps"               // counter
 
+	// Of speculative decoding; counters, absent where the engine does none.
+	EngineDrafts      = "spec_drafts"
+	EngineDraftTokens = "spec_draft_tokens"
+	EngineAccepted    = "spec_accepted_tokens"
+	EngineAcceptedAt  = "spec_accepted_tokens_at_" // and the position in the draft, from 0
+
 	SamplerCPU  = "cpu_s"   // counter: CPU the sampler itself used
 	SamplerSkip = "skipped" // counter: deadlines missed
 	SamplerLate = "late_s"  // lateness of this reading

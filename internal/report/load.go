@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lab/internal/lab"
@@ -37,12 +38,11 @@ func work(l lab.Load) string {
 	if l.Duration > 0 {
 		parts = append(parts, l.Duration.String())
 	}
-	amount := strings.Join(parts, " or ")
-	what := prompts(l.Dataset)
-	if amount == "" || what == "" {
-		return amount + what
+	all := []string{strings.Join(parts, " or "), prompts(l.Dataset)}
+	if l.OnDemand {
+		all = append(all, "connections opened on demand")
 	}
-	return amount + ", " + what
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), ", ")
 }
 
 // prompts says what was sent. Of an imported run perhaps the lengths are known, what was sent is not.
