@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,13 +37,15 @@ what is wrong in that file is right. docs/from-vllm-bench.md goes through the di
 					return err
 				}
 			}
-			return profiled(cmd, args.Word("pprof"), func() error { return benchServer(cmd, args) })
+			typed := strings.Join(append([]string{"lab bench"}, kit.HideHeaders(words)...), " ")
+			return profiled(cmd, args.Word("pprof"), func() error { return benchServer(cmd, args, typed) })
 		},
 	}
 	return cmd
 }
 
-func benchServer(cmd *cobra.Command, args *kit.Arguments) error {
+// benchServer makes the run that was typed.
+func benchServer(cmd *cobra.Command, args *kit.Arguments, typed string) error {
 	experiment, err := args.Experiment()
 	if err != nil {
 		return err
@@ -54,6 +57,7 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments) error {
 	if err != nil {
 		return err
 	}
+	b.lab.Command = typed
 	if args.Has("disable-tqdm") {
 		b.lab.Status = func(lab.Status) {}
 	}

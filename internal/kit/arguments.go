@@ -77,6 +77,25 @@ func (a *Arguments) notice() {
 	}
 }
 
+// HideHeaders is a command line without the values of --header, which may be secrets: for what is stored.
+func HideHeaders(args []string) []string {
+	hidden := slices.Clone(args)
+	in := false
+	for i, word := range hidden {
+		flag, value := "", word
+		if strings.HasPrefix(word, "--") {
+			name, rest, _ := strings.Cut(word[2:], "=")
+			f, err := find(strings.ReplaceAll(name, "_", "-"))
+			in = err == nil && f.name == "header"
+			flag, value = "--"+name+"=", rest
+		}
+		if key, _, ok := strings.Cut(value, "="); in && ok {
+			hidden[i] = flag + key + "=…"
+		}
+	}
+	return hidden
+}
+
 // find looks a flag up by its name or by the beginning of one.
 func find(name string) (option, error) {
 	var near []string

@@ -268,3 +268,11 @@ func FuzzParseArguments(f *testing.F) {
 		_ = a.ReadyCheck()
 	})
 }
+
+func TestTheValuesOfHeadersAreNotInTheStoredCommandLine(t *testing.T) {
+	got := HideHeaders([]string{"--metadata", "a=b", "--header", "Authorization=Bearer x=y", "X-Team=z", "--head=K=v", "--num-prompts", "2"})
+	want := []string{"--metadata", "a=b", "--header", "Authorization=…", "X-Team=…", "--head=K=…", "--num-prompts", "2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
