@@ -309,6 +309,8 @@ func (w *sweeping) failures(runs [][]lab.Sealed) error {
 	if code == exitOK {
 		return nil
 	}
-	fmt.Fprintf(errOut, "Failed cells are made again by: lab sweep --resume=%s\n", w.sweep.ID)
+	if code == exitServer {
+		fmt.Fprintf(errOut, "Failed cells are made again by: lab sweep --resume=%s\n", w.sweep.ID)
+	}
 	return &toldError{code}
 }

@@ -108,6 +108,17 @@ func (c SweptCell) state(repeats int) string {
 	return strings.Join(parts, ", ")
 }
 
+// mark is the worst of it in a word or two, for the table.
+func (c SweptCell) mark(repeats int) string {
+	state := c.state(repeats)
+	for _, word := range []string{"FAILED", "INVALID", string(lab.Interrupted), "not made"} {
+		if strings.Contains(state, word) {
+			return word
+		}
+	}
+	return state
+}
+
 // Sweep prints a row for each cell: means over its runs, with their spread.
 func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	p := &printer{w: w, o: o}
@@ -118,7 +129,7 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	for _, f := range sweepFigures(s) {
 		head = append(head, f.head)
 	}
-	g.add(append(head, "failed requests", "")...)
+	g.add(append(head, "failed", "")...)
 	for _, c := range cells {
 		row := []string{c.Cell.Name, strconv.Itoa(len(c.complete()))}
 		for _, f := range sweepFigures(s) {
@@ -133,11 +144,21 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 		if offered, bad := c.requests(); offered > 0 {
 			failed = fmt.Sprintf("%d of %d", bad, offered)
 		}
-		g.add(append(row, failed, c.state(s.Repeats))...)
+		g.add(append(row, failed, c.mark(s.Repeats))...)
 	}
 	p.grid(g, "")
 	p.line("")
-	note := "n: runs that came to their end; the figures are those of their first judged phase, TTFT and TPOT means over requests."
+	wrong := false
+	for _, c := range cells {
+		if state := c.state(s.Repeats); state != "" {
+			p.paragraph("  ", c.Cell.Name+": "+state)
+			wrong = true
+		}
+	}
+	if wrong {
+		p.line("")
+	}
+	note := "failed: requests. n: runs that came to their end; the figures are those of their first judged phase, TTFT and TPOT means over requests."
 	if s.Kit {
 		note += " All by the definitions of vllm bench serve, as in the result files."
 	}

@@ -79,5 +79,5 @@ func SweepPlanJSON(w io.Writer, s lab.Sweep, plan SweepPlan) error {
 		Total   float64 `json:"total_s"`
 		Basis   string  `json:"time_basis"`
 		Steps   []step  `json:"steps"`
-	}{"lab.sweep-plan/v1", s.Name, s.File, s.Results, s.Seed, s.Repeats, plan.Starts, plan.Total.Seconds(), plan.Basis, steps})
+	}{"lab.sweepplan/v1", s.Name, s.File, s.Results, s.Seed, s.Repeats, plan.Starts, plan.Total.Seconds(), plan.Basis, steps})
 }

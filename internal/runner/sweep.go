@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lab/internal/lab"
 	"lab/store"
+	"lab/supervisor"
 )
 
 // SweepStep is one run of a sweep.
@@ -114,6 +116,9 @@ func (l *Lab) PrepareSweep(ctx context.Context, s lab.Sweep, steps []SweepStep) 
 // already the first one meets an obstacle, such as no server at the base URL. Keep gets every run as it was sealed; its
 // error ends the sweep, as do the user's interrupt and a run that cannot be recorded.
 func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready map[int]Ready, keep func(SweepStep, lab.Sealed) error) error {
+	if err := l.endLeftovers(ctx, s); err != nil {
+		return err
+	}
 	var server *serving
 	defer func() {
 		if server != nil {
@@ -144,6 +149,24 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 		}
 		if err := keep(step, sealed); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// endLeftovers ends servers of this sweep that a killed lab left running: they would take the machine from those to come.
+func (l *Lab) endLeftovers(ctx context.Context, s lab.Sweep) error {
+	entries, err := l.DB.SweepEntries(s.ID)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	orphans, _ := supervisor.Orphans(l.StateDir) // a note that cannot be read names nothing to end; `lab gc` tells of it
+	for _, o := range orphans {
+		if !slices.ContainsFunc(entries, func(e store.Entry) bool { return e.ID == o.RunID }) {
+			continue
+		}
+		if err := o.Clean(ctx); err != nil {
+			return obstacle("end %s, left by a killed lab: %w", o, err)
 		}
 	}
 	return nil
