@@ -212,3 +212,19 @@ func Attach(ctx context.Context, a Access, model string) (lab.ServerFacts, strin
 	}
 	return lab.ServerFacts{Version: version, ServedName: model, Resolved: c.cacheConfig(ctx)}, model, nil
 }
+
+// Alive asks a server that already runs whether it still does; a *DeathError says that it does not.
+func Alive(ctx context.Context, a Access) error {
+	c := newClient(a)
+	defer c.http.CloseIdleConnections()
+	status, body, err := c.health(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return &DeathError{Failure: lab.Failure{Class: lab.FailExit, Reason: fmt.Sprintf("the server at %s no longer answers: %v", c.base, err)}}
+	case status != http.StatusOK:
+		return &DeathError{Failure: lab.Failure{Class: lab.FailEngine, Reason: fmt.Sprintf("the server at %s is no longer healthy: /health answers %d %s", c.base, status, body)}}
+	}
+	return nil
+}

@@ -152,5 +152,7 @@ func tellFailure(cmd *cobra.Command, run lab.Run) {
 	if f.Exit != "" {
 		fmt.Fprintf(errOut, "It ended with %s.\n", f.Exit)
 	}
-	fmt.Fprintf(errOut, "The whole log: lab show %s --log\n", run.ID)
+	if !run.Experiment.Attached() { // the log of a server that ran already is not lab's
+		fmt.Fprintf(errOut, "The whole log: lab show %s --log\n", run.ID)
+	}
 }

@@ -192,6 +192,9 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
 	err := j.profiled(ctx, t, func() error { return j.phases(ctx, t, progress) })
+	if err == nil && server == nil && progress.Snapshot().Errors > 0 { // nobody watches a server that is not lab's own
+		err = supervisor.Alive(ctx, j.lab.access(j.run.Experiment.Server, t.URL))
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // why the load was ended says more than what the load saw of it
 	}
