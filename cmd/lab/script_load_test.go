@@ -65,6 +65,14 @@ func simulate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// envFrom NAME FILE sets a variable to what a file holds.
+func envFrom(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: envfrom NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
 func answers(url string) bool {
 	r, err := http.Get(url)
 	if err != nil {

@@ -52,6 +52,7 @@ func scriptParams(dir string) testscript.Params {
 			"counted":  counted,
 			"talks":    talks,
 
+			"envfrom":    envFrom,
 			"benchboth":  benchBoth,
 			"samecounts": sameCounts,
 		},
