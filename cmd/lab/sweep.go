@@ -38,7 +38,8 @@ func newSweep() *cobra.Command {
 an experiment file with lists of values (` + "`lab init`" + ` shows how). A server is started only where its
 keys change, and every run gets seeds of its own, so that no cell warms the prefix cache of the
 next. The result of each run is written as vllm bench serve writes it, for ` + "`lab aggregate`" + `.
-A cell that fails does not end the sweep. --resume goes on with the last sweep, or with the one
+A cell that fails does not end the sweep; where a server does not start, its other cells are left out.
+--resume goes on with the last sweep, or with the one
 whose ID is given, and makes only what is missing.`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -292,8 +293,12 @@ func (w *sweeping) failures(runs [][]lab.Sealed) error {
 	code := exitOK
 	errOut := w.cmd.ErrOrStderr()
 	for i, of := range runs {
+		name := w.sweep.Cells[i].Name
+		if len(of) == 0 {
+			code = exitServer
+			fmt.Fprintf(errOut, "lab: cell %s: not made: its server did not start for the cell before it\n", name)
+		}
 		for _, s := range of {
-			name := w.sweep.Cells[i].Name
 			switch {
 			case s.Run.Failure != nil:
 				code = exitServer
@@ -310,7 +315,7 @@ func (w *sweeping) failures(runs [][]lab.Sealed) error {
 		return nil
 	}
 	if code == exitServer {
-		fmt.Fprintf(errOut, "Failed cells are made again by: lab sweep --resume=%s\n", w.sweep.ID)
+		fmt.Fprintf(errOut, "What is missing is made by: lab sweep --resume=%s\n", w.sweep.ID)
 	}
 	return &toldError{code}
 }

@@ -37,19 +37,25 @@ func (l *Lab) Run(ctx context.Context, r Ready) (lab.Sealed, error) {
 }
 
 func (l *Lab) run(ctx context.Context, r Ready, at place) (lab.Sealed, error) {
-	sealed, _, err := l.runOn(ctx, r, at)
-	return sealed, err
+	one, err := l.runOn(ctx, r, at)
+	return one.Sealed, err
 }
 
-// runOn makes a run and gives the server that it has left running, where it has.
-func (l *Lab) runOn(ctx context.Context, r Ready, at place) (lab.Sealed, *serving, error) {
+// made is a run that was made.
+type made struct {
+	lab.Sealed
+	on *serving // the server that it has left running, where it has
+	up bool     // it had a server to measure
+}
+
+func (l *Lab) runOn(ctx context.Context, r Ready, at place) (made, error) {
 	j := &job{lab: l, ready: r, at: at}
 	if err := j.begin(); err != nil {
-		return lab.Sealed{}, at.on, err
+		return made{on: at.on}, err
 	}
 	j.measure(ctx)
 	sealed, err := j.seal()
-	return sealed, j.serving, errors.Join(j.fault, err)
+	return made{sealed, j.serving, j.up}, errors.Join(j.fault, err)
 }
 
 // job is one run while it goes on.
@@ -66,6 +72,7 @@ type job struct {
 	fault   error             // of lab or the machine, not of the server under test
 	before  map[string]uint64 // memory used on each GPU before the start
 	serving *serving          // the server, while it runs
+	up      bool              // there was a server to measure
 }
 
 func (j *job) begin() error {
@@ -95,7 +102,7 @@ func (j *job) title() string {
 // measure starts the server, loads it and stops it; what became of it is in j.run.
 func (j *job) measure(ctx context.Context) {
 	target, server, err := j.serve(ctx)
-	if err == nil {
+	if j.up = err == nil; j.up {
 		err = j.load(ctx, target, server)
 	}
 	if j.at.keep && err == nil && server != nil {
@@ -192,8 +199,8 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
 	err := j.profiled(ctx, t, func() error { return j.phases(ctx, t, progress) })
-	if err == nil && server == nil && progress.Snapshot().Errors > 0 { // nobody watches a server that is not lab's own
-		err = supervisor.Alive(ctx, j.lab.access(j.run.Experiment.Server, t.URL))
+	if err == nil && progress.Snapshot().Errors > 0 {
+		err = j.alive(ctx, t, server)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // why the load was ended says more than what the load saw of it
@@ -202,6 +209,22 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	<-watched
 	<-sampled
 	return err
+}
+
+// dyingTime is how long the end of a server may take to show after it has failed its last request.
+const dyingTime = time.Second
+
+// alive says, of a server that failed requests, whether it lives on: the last of them may have failed before its end showed.
+func (j *job) alive(ctx context.Context, t target, server *supervisor.Server) error {
+	if server == nil { // nobody watches a server that is not lab's own
+		return supervisor.Alive(ctx, j.lab.access(j.run.Experiment.Server, t.URL))
+	}
+	select {
+	case <-server.Down():
+		return &supervisor.DeathError{Failure: *server.Failure()}
+	case <-time.After(dyingTime):
+		return nil
+	}
 }
 
 // pool keeps the prompts of each phase, and of each phase's warm-up, apart from all others that the server has seen. On

@@ -113,7 +113,8 @@ func (l *Lab) PrepareSweep(ctx context.Context, s lab.Sweep, steps []SweepStep) 
 }
 
 // Sweep makes the steps that are not done. A cell whose server fails does not keep the others from being measured, unless
-// already the first one meets an obstacle, such as no server at the base URL. Keep gets every run as it was sealed; its
+// already the first one meets an obstacle, such as no server at the base URL. Where a server does not start, its other cells
+// are left out: each would wait for the same end, for as long as a start-up may take. Keep gets every run as it was sealed; its
 // error ends the sweep, as do the user's interrupt and a run that cannot be recorded.
 func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready map[int]Ready, keep func(SweepStep, lab.Sealed) error) error {
 	if err := l.endLeftovers(ctx, s); err != nil {
@@ -125,9 +126,10 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 			server.end(ctx)
 		}
 	}()
-	made := 0
+	refused, runs := "", 0 // refused: the key of the last server that could not be measured
 	for i, step := range steps {
-		if step.Done {
+		key := s.Cells[step.Cell].Experiment.Server.Key()
+		if step.Done || key == refused {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -136,18 +138,20 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 		at := s.Place(step.Cell, step.Repeat)
 		r := ready[step.Cell]
 		r.Experiment = s.Experiment(step.Cell, step.Repeat)
-		var sealed lab.Sealed
-		var err error
-		sealed, server, err = l.runOn(ctx, r, place{sweep: &at, on: server, keep: !step.last, step: stepName(s, i, len(steps))})
+		one, err := l.runOn(ctx, r, place{sweep: &at, on: server, keep: !step.last, step: stepName(s, i, len(steps))})
+		server = one.on
 		var obstacle *ObstacleError
-		if sealed.Run.ID == "" || made == 0 && errors.As(err, &obstacle) { // not even recorded, or in vain for all
+		if one.Run.ID == "" || runs == 0 && errors.As(err, &obstacle) { // not even recorded, or in vain for all
 			return err
 		}
-		made++
-		if sealed.Run.Outcome == lab.Interrupted {
+		runs++
+		if one.Run.Outcome == lab.Interrupted {
 			return context.Cause(ctx)
 		}
-		if err := keep(step, sealed); err != nil {
+		if !one.up {
+			refused = key
+		}
+		if err := keep(step, one.Sealed); err != nil {
 			return err
 		}
 	}
