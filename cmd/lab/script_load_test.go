@@ -91,7 +91,8 @@ func measures(ts *testscript.TestScript, neg bool, args []string) {
 	code := exitCodeOf(ts, args)
 	var faults []string
 	for line := range strings.Lines(ts.ReadFile("err")) {
-		if strings.HasPrefix(line, "invalid: ") && !strings.Contains(line, "the client was the limit") {
+		complaint := strings.HasPrefix(line, "invalid: ") || strings.HasPrefix(line, "cell ") && strings.Contains(line, " is invalid: ")
+		if complaint && !strings.Contains(line, "the client was the limit") {
 			faults = append(faults, line)
 		}
 	}
