@@ -48,3 +48,18 @@ func (db *DB) SweepEntries(id string) ([]Entry, error) {
 	}
 	return slices.DeleteFunc(entries, func(e Entry) bool { return e.Sweep == nil || e.Sweep.ID != id }), nil
 }
+
+// SweepDone are the runs of a sweep that came to their end: of each place the last, in the order in which they were made.
+func (db *DB) SweepDone(id string) ([]Entry, error) {
+	entries, err := db.SweepEntries(id)
+	if err != nil {
+		return nil, err
+	}
+	last := map[lab.SweepPlace]string{}
+	for _, e := range entries {
+		if e.Outcome == lab.Complete {
+			last[*e.Sweep] = e.ID
+		}
+	}
+	return slices.DeleteFunc(entries, func(e Entry) bool { return last[*e.Sweep] != e.ID }), nil
+}

@@ -46,9 +46,24 @@ func TestASweepIsKeptWithItsRunsAndGoesWithTheLastOfThem(t *testing.T) {
 	if err != nil || len(entries) != 2 || entries[1].Sweep.Cell != "b" {
 		t.Fatalf("runs %+v, %v", entries, err)
 	}
+	again := first.Place(0, 1)
+	for i, outcome := range []lab.Outcome{lab.Complete, lab.Failed} {
+		w := begin(t, db, lab.Run{ID: first.ID[:14] + string(rune('4'+i)), Sweep: &again, Epoch: lab.NewEpoch()})
+		w.begun.Outcome = outcome
+		if err := w.Seal(w.begun, lab.Summary{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, err := db.SweepDone(first.ID)
+	if err != nil || len(done) != 2 || done[0].Sweep.Cell != "b" || done[1].ID != first.ID[:14]+"4" {
+		t.Fatalf("done %+v, %v", done, err)
+	}
+	if entries, err = db.SweepEntries(first.ID); err != nil || len(entries) != 4 {
+		t.Fatalf("runs %+v, %v", entries, err)
+	}
 	for i, e := range entries {
 		if _, err := db.ResolveSweep(first.ID); err != nil {
-			t.Errorf("with %d runs left: %v", 2-i, err)
+			t.Errorf("with %d runs left: %v", len(entries)-i, err)
 		}
 		if err := db.Remove(e.ID); err != nil {
 			t.Fatal(err)

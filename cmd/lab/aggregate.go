@@ -40,7 +40,7 @@ A file that cannot be read is named, the others go on, and the exit code is 3.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return aggregate(cmd, args, o) },
 	}
-	cmd.Flags().StringSliceVar(&o.runs, "runs", nil, "take runs of the store too: ids of runs or of an A/B, @last, separated by commas")
+	cmd.Flags().StringSliceVar(&o.runs, "runs", nil, "take runs of the store too: ids of runs, of an A/B or of a sweep, @last, separated by commas")
 	cmd.Flags().StringVar(&o.headers, "headers", "en", "names of the columns: en, zh or both (two rows)")
 	cmd.Flags().BoolVar(&o.excel, "excel", false, "begin with the byte order mark by which Excel knows UTF-8")
 	cmd.Flags().StringVar(&o.output, "output", "", "file to write (default DIR/aggregate_results.csv)")
@@ -192,7 +192,8 @@ func numbered(name string, i, n int) string {
 	return fmt.Sprintf("%s (result %d of %d)", name, i+1, n)
 }
 
-// resolveRuns finds the runs that references mean; an A/B stands for all its measured runs. None comes twice.
+// resolveRuns finds the runs that references mean; an A/B stands for all its measured runs, a sweep for those that came to
+// their end. None comes twice.
 func resolveRuns(db *store.DB, refs []string) ([]string, error) {
 	var ids []string
 	seen := map[string]bool{}
@@ -211,17 +212,36 @@ func resolveRuns(db *store.DB, refs []string) ([]string, error) {
 		if !errors.As(err, new(*store.RefError)) {
 			return nil, err
 		}
-		plan, planErr := db.ResolvePlan(ref)
-		if planErr != nil {
-			return nil, err
-		}
-		runs, err := db.PlanRuns(plan.ID)
+		more, err := runsOf(db, ref, err)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range runs {
-			add(s.Run.ID)
+		for _, id := range more {
+			add(id)
 		}
 	}
 	return ids, nil
+}
+
+// runsOf gives the runs of an A/B or of a sweep; noRun is the error where ref is neither.
+func runsOf(db *store.DB, ref string, noRun error) (ids []string, err error) {
+	if plan, err := db.ResolvePlan(ref); err == nil {
+		runs, err := db.PlanRuns(plan.ID)
+		for _, s := range runs {
+			ids = append(ids, s.Run.ID)
+		}
+		return ids, err
+	} else if !errors.As(err, new(*store.RefError)) {
+		return nil, err
+	}
+	if sweep, err := db.ResolveSweep(ref); err == nil {
+		done, err := db.SweepDone(sweep.ID)
+		for _, e := range done {
+			ids = append(ids, e.ID)
+		}
+		return ids, err
+	} else if !errors.As(err, new(*store.RefError)) {
+		return nil, err
+	}
+	return nil, noRun
 }

@@ -53,6 +53,9 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments, typed string) error {
 	if _, err := args.Apply(kit.Bench{}); err != nil { // before anything is measured
 		return err
 	}
+	if err := resultPlace(args); err != nil {
+		return err
+	}
 	b, err := openBench(cmd, measureOptions{wait: args.Has("wait")})
 	if err != nil {
 		return err
@@ -76,9 +79,6 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments, typed string) error {
 	if err != nil {
 		return err
 	}
-	if err := saveResult(args, result); err != nil {
-		return err
-	}
 	fmt.Fprint(cmd.ErrOrStderr(), result.Lists.Failures())
 	if args.Has("json") {
 		err = report.RunJSON(cmd.OutOrStdout(), sealed)
@@ -89,6 +89,14 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments, typed string) error {
 		return err
 	}
 	tellFindings(cmd, sealed.Run)
+	if !saves(args) {
+		return runError(cmd, sealed.Run)
+	}
+	if sealed.Run.Outcome == lab.Interrupted { // it would pass for a whole one in lab aggregate
+		fmt.Fprintf(cmd.ErrOrStderr(), "No result file is written of a run that was interrupted: lab export --format vllm %s writes what was measured\n", sealed.Run.ID)
+	} else if err := saveResult(args, result); err != nil { // last: the block above is not lost by it
+		return err
+	}
 	return runError(cmd, sealed.Run)
 }
 
@@ -140,21 +148,37 @@ func resultOf(args *kit.Arguments, sealed lab.Sealed, tables lab.Tables) (kit.Re
 	return b.Of(sealed.Run, tally, tables.Requests), nil
 }
 
-// saveResult writes the result file where one was asked for.
-func saveResult(args *kit.Arguments, result kit.Report) error {
-	if !args.Has("save-result") && !args.Has("append-result") {
+// saves says whether a result file was asked for.
+func saves(args *kit.Arguments) bool { return args.Has("save-result") || args.Has("append-result") }
+
+// resultPlace makes the folder of the result file before anything is measured, and refuses a name that is a folder's.
+func resultPlace(args *kit.Arguments) error {
+	if !saves(args) {
 		return nil
 	}
+	name := filepath.Join(args.Word("result-dir"), args.Word("result-filename"))
+	if args.Word("result-filename") != "" {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return &kit.ArgumentError{Flag: "--result-filename", Problem: name + " is a folder: name a file in it, or say --result-dir"}
+		}
+		name = filepath.Dir(name)
+	}
+	if name == "" {
+		return nil
+	}
+	if err := os.MkdirAll(name, 0o777); err != nil {
+		return &runner.ObstacleError{Err: fmt.Errorf("make the folder of results: %w", err)}
+	}
+	return nil
+}
+
+// saveResult writes the result file.
+func saveResult(args *kit.Arguments, result kit.Report) error {
 	name := args.Word("result-filename")
 	if name == "" {
 		name = result.Bench.FileName()
 	}
-	if dir := args.Word("result-dir"); dir != "" {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("make the folder of results: %w", err)
-		}
-		name = filepath.Join(dir, name)
-	}
+	name = filepath.Join(args.Word("result-dir"), name)
 	if err := kit.AppendResult(name, result.JSON(), args.Has("append-result")); err != nil {
 		return fmt.Errorf("%w; the run is stored all the same", err)
 	}

@@ -29,8 +29,8 @@ func newExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export REF...",
 		Short: "Write runs in a form that other programs read",
-		Long: `Write runs in a form that other programs read. REF is the id of a run or of an A/B (all its measured
-runs), any unique prefix of one, @last or @last~1.
+		Long: `Write runs in a form that other programs read. REF is the id of a run, of an A/B (all its measured
+runs) or of a sweep (the runs that came to their end), any unique prefix of one, @last or @last~1.
 
   json      the run document, as lab show --json prints it
   jsonl     a line for each request, times in seconds

@@ -23,15 +23,13 @@ type SweepStep struct {
 // its cells once, then all again for the next repeat, so that what drifts does not look like a difference of cells. A run
 // is done when it has come to its end, valid or not, with the experiment that the sweep asks for today.
 func (l *Lab) SweepSteps(s lab.Sweep) ([]SweepStep, error) {
-	entries, err := l.DB.SweepEntries(s.ID)
+	entries, err := l.DB.SweepDone(s.ID)
 	if err != nil {
 		return nil, fmt.Errorf("read sweep %s: %w", s.ID, err)
 	}
 	done := map[lab.SweepPlace]string{}
 	for _, e := range entries {
-		if e.Outcome == lab.Complete {
-			done[*e.Sweep] = e.Key
-		}
+		done[*e.Sweep] = e.Key
 	}
 	var steps []SweepStep
 	for _, cells := range byServer(s) {
