@@ -191,7 +191,7 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	progress := &loadgen.Progress{}
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
-	err := j.profiled(ctx, t, func() error { return j.phases(ctx, t, progress) })
+	err := j.phases(ctx, t, progress)
 	if err == nil && server == nil && progress.Snapshot().Errors > 0 { // nobody watches a server that is not lab's own
 		err = supervisor.Alive(ctx, j.lab.access(j.run.Experiment.Server, t.URL))
 	}
@@ -232,7 +232,7 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 			continue
 		}
 		j.status.phase(p, "load", progress.Snapshot())
-		if err := j.drive(ctx, o, j.pool(i)); err != nil {
+		if err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) }); err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}
 	}
