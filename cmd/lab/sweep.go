@@ -256,7 +256,7 @@ func (w *sweeping) keep(step runner.SweepStep, s lab.Sealed) error {
 	switch {
 	case s.Run.Failure != nil:
 		w.line.Print(fmt.Sprintf("cell %s failed (%s): %s", name, s.Run.Failure.Class, s.Run.Failure.Reason))
-		return nil
+		return w.setAside(step)
 	case !s.Run.Valid():
 		for _, f := range s.Run.Findings {
 			if f.Level == lab.Invalid {

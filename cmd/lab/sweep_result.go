@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,6 +34,20 @@ func (w *sweeping) writeResult(step runner.SweepStep, s lab.Sealed) error {
 		}
 		return nil
 	}
+	return nil
+}
+
+// setAside renames the result file that an earlier sweep has left for a run that failed: it would pass for this run's.
+func (w *sweeping) setAside(step runner.SweepStep) error {
+	name := w.resultFile(step)
+	err := os.Rename(name, name+".old")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("set the earlier result aside: %w", err)
+	}
+	w.line.Print(fmt.Sprintf("%s is of an earlier sweep: now %s.old", name, filepath.Base(name)))
 	return nil
 }
 

@@ -33,8 +33,8 @@ func (l *Lab) AwaitServer(ctx context.Context, s lab.Server, limit time.Duration
 	}
 }
 
-// profiled runs the load under the server's own profiler where that was asked for. The profiler is stopped however the
-// load ends; what it wrote lies where the server was told to put it.
+// profiled runs the load under the server's own profiler where that was asked for, as vllm bench serve does: without the
+// warm-up. The profiler is stopped however the load ends; what it wrote lies where the server was told to put it.
 func (j *job) profiled(ctx context.Context, t target, load func() error) error {
 	if !j.lab.Manners.Profile {
 		return load()
@@ -46,6 +46,8 @@ func (j *job) profiled(ctx context.Context, t target, load func() error) error {
 		}
 		return fmt.Errorf("start the profiler: %w", err)
 	}
+	j.run.Findings = append(j.run.Findings, lab.Finding{Code: "profiled", Level: lab.Warning,
+		Detail: "the server's profiler ran beside the load and slowed it: use the trace, not the figures"})
 	failed := load()
 	j.status.stage("writing traces", 0)
 	if err := supervisor.StopProfile(context.WithoutCancel(ctx), access); err != nil {

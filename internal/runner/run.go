@@ -198,7 +198,7 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	progress := &loadgen.Progress{}
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
-	err := j.profiled(ctx, t, func() error { return j.phases(ctx, t, progress) })
+	err := j.phases(ctx, t, progress)
 	if err == nil && progress.Snapshot().Errors > 0 {
 		err = j.alive(ctx, t, server)
 	}
@@ -255,7 +255,7 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 			continue
 		}
 		j.status.phase(p, "load", progress.Snapshot())
-		if err := j.drive(ctx, o, j.pool(i)); err != nil {
+		if err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) }); err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}
 	}
