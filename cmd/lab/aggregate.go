@@ -94,7 +94,7 @@ func aggregate(cmd *cobra.Command, args []string, o aggregateOptions) error {
 type gathering struct {
 	cmd    *cobra.Command
 	table  kit.Aggregate
-	seen   map[string]string // hash of a result: the file it was first in
+	seen   map[string]string // hash of a result, and its occasion: the file it was first in
 	broken int
 }
 
@@ -130,6 +130,9 @@ func (g *gathering) file(name string) error {
 			continue
 		}
 		g.seen[hash] = numbered(name, i, len(documents))
+		if occasion := kit.Occasion(document); occasion != "" {
+			g.seen[occasion] = g.seen[hash]
+		}
 		input, output := kit.LengthsIn(name)
 		if err := g.table.Add(filepath.Base(name), document, input, output); err != nil {
 			faults = errors.Join(faults, fmt.Errorf("read result %s: %w", numbered(name, i, len(documents)), err))
@@ -157,7 +160,7 @@ func (g *gathering) runs(refs []string) error {
 			return err
 		}
 		for _, r := range results {
-			if first, again := g.seen[kit.Hash(r.document)]; again {
+			if first, again := g.seen[kit.Occasion(r.document)]; again { // lab sweep has written it there
 				g.tell("%s: the same result as in %s, left out", r.name, first)
 				continue
 			}

@@ -28,9 +28,7 @@ what is wrong in that file is right. docs/from-vllm-bench.md goes through the di
 				return err
 			}
 			if args.Has("help") {
-				fmt.Fprintln(cmd.OutOrStdout(), cmd.Long)
-				kit.WriteHelp(cmd.OutOrStdout())
-				return nil
+				return cmd.Help()
 			}
 			if dir := args.Word("dir"); dir != "" {
 				if err := cmd.Flags().Set("dir", dir); err != nil {
@@ -41,6 +39,10 @@ what is wrong in that file is right. docs/from-vllm-bench.md goes through the di
 			return profiled(cmd, args.Word("pprof"), func() error { return benchServer(cmd, args, typed) })
 		},
 	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { // also for `lab help bench`
+		fmt.Fprintln(cmd.OutOrStdout(), cmd.Long)
+		kit.WriteHelp(cmd.OutOrStdout())
+	})
 	return cmd
 }
 

@@ -48,7 +48,7 @@ func parseCustom(text []byte, d lab.Dataset) (customLine, error) {
 		Output *int            `json:"output_tokens"`
 	}
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return customLine{}, fmt.Errorf("is not a JSON object with a prompt and, if need be, a whole number of output_tokens: %w", err)
+		return customLine{}, fmt.Errorf("is not a JSON object with a prompt and, if need be, a whole number of output_tokens: %w", plainly(err))
 	}
 	var line customLine
 	if json.Unmarshal(fields.Prompt, &line.prompt) != nil || line.prompt == "" {

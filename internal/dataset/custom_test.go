@@ -105,7 +105,8 @@ func TestWhatIsWrongWithAFileIsToldWithItsPlaceAndWhatToDo(t *testing.T) {
 	}{
 		{"custom", `{"prompt":"a"}`, Env{}, "f:1: says no output_tokens above zero, and neither does the dataset"},
 		{"custom", `{"prompt":"a","output_tokens":1}` + "\n" + `{"prompt":[1,2]}`, Env{}, `f:2: has no "prompt" (text); token ids and messages are for kind: prompts`},
-		{"custom", `{"prompt":"a","output_tokens":"x"}`, Env{}, "f:1: is not a JSON object with a prompt"},
+		{"custom", `{"prompt":"a","output_tokens":"x"}`, Env{}, "f:1: is not a JSON object with a prompt and, if need be, a whole number of output_tokens: output_tokens is a JSON string"},
+		{"custom", `[1]`, Env{}, "a whole number of output_tokens: it is a JSON array"},
 		{"custom", "\n", Env{}, "f: holds no prompt"},
 		{"custom", `{"prompt":"a","output_tokens":1}`, Env{}, "apply the chat template: only a running server that answers /tokenize can (no_chat_template sends the prompt as it stands)"},
 		{"custom", `{"prompt":"a","output_tokens":1}`, broken, "ask the server: 404 Not Found (no_chat_template sends the prompt as it stands)"},

@@ -66,7 +66,7 @@ func parsePrompt(text []byte, chat bool, output int) (lab.Prompt, error) {
 		OutputLen int             `json:"output_len"`
 	}
 	if err := json.Unmarshal(text, &line); err != nil {
-		return lab.Prompt{}, fmt.Errorf("is not a JSON object with a prompt: %w", err)
+		return lab.Prompt{}, fmt.Errorf("is not a JSON object with a prompt: %w", plainly(err))
 	}
 	p := lab.Prompt{Output: max(line.Output, line.MaxTokens, line.OutputLen)}
 	if p.Output == 0 {

@@ -92,7 +92,7 @@ func readTalk(f *os.File, s span, chat bool) (e entry, reply string, err error) 
 		Video any    `json:"video"`
 	}
 	if err := json.Unmarshal(text, &talk); err != nil {
-		return e, "", fmt.Errorf("is not a conversation: %w", err)
+		return e, "", fmt.Errorf("is not a conversation: %w", plainly(err))
 	}
 	turns := talk.Conversations
 	if len(turns) < 2 || turns[0].Value == nil || turns[1].Value == nil {

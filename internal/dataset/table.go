@@ -240,7 +240,7 @@ func (t *jsonTable) row(s span) (row, error) {
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, fmt.Errorf("the row at byte %d is not a JSON object: %w", s.offset, err)
+		return nil, fmt.Errorf("the row at byte %d is not a JSON object: %w", s.offset, plainly(err))
 	}
 	r := row{}
 	for column, value := range fields {

@@ -103,7 +103,7 @@ func traceFields(d lab.Trace) (at, input, output, hashes string) {
 func parseTraced(line []byte, d lab.Trace) (traced, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(line, &fields); err != nil {
-		return traced{}, fmt.Errorf("is not a JSON object: %w", err)
+		return traced{}, fmt.Errorf("is not a JSON object: %w", plainly(err))
 	}
 	at, input, output, hashes := traceFields(d)
 	var r traced

@@ -168,3 +168,22 @@ func FuzzAggregate(f *testing.F) {
 		}
 	})
 }
+
+func TestAChineseColumnNameMeansOneKeyAgain(t *testing.T) {
+	keys := []string{"mean_ttft_ms", "median_tpot_ms", "std_itl_ms", "p99.9_e2el_including_client_queue_ms", "spread.by.dots", "一个 键 (ms)"}
+	for key := range chineseNames {
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		want := key
+		if key == "total_input" { // what total_input_tokens was called before
+			want = "total_input_tokens"
+		}
+		if got := EnglishName(chineseName(key)); got != want {
+			t.Errorf("%s: %q means %s", key, chineseName(key), got)
+		}
+		if got := EnglishName(key); got != key {
+			t.Errorf("%s means %s", key, got)
+		}
+	}
+}

@@ -24,6 +24,21 @@ func Hash(document []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Occasion identifies what a result measured by its moment, its duration and its counts: a result file of a run and the
+// same run out of the store may differ in their other keys. Empty where the result does not say them.
+func Occasion(document []byte) string {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(plainNumbers(document), &fields); err != nil {
+		return ""
+	}
+	date, dated := word(fields["date"])
+	duration, timed := number(fields, "duration")
+	if !dated || !timed {
+		return ""
+	}
+	return fmt.Sprint(date, " ", duration, " ", count(fields, "completed"), " ", count(fields, "total_output_tokens"))
+}
+
 // Import turns a result into a run, as far as the file says what was asked, and into records where it holds the lists of
 // --save-detailed. The figures are the kit's own, by its definitions: Summary.Definitions stays 0. Where the file does not
 // say when it was made, written stands in. The run of a run document keeps its id; any other has none yet.

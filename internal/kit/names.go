@@ -18,12 +18,42 @@ func chineseName(column string) string {
 	if !known {
 		return column
 	}
-	which, known := map[string]string{"mean": "平均", "median": "中位", "std": "标准差"}[statistic[1]]
+	which, known := chineseStatistics[statistic[1]]
 	if !known {
 		which = strings.ToUpper(statistic[1])
 	}
 	return which + " " + quantity + " (ms)"
 }
+
+// EnglishName is the key behind the name of a column of the aggregate, in whichever language the table has it.
+func EnglishName(column string) string {
+	if column == chineseNames["total_input_tokens"] { // an older key has the same name
+		return "total_input_tokens"
+	}
+	for name, chinese := range chineseNames {
+		if chinese == column {
+			return name
+		}
+	}
+	which, rest, _ := strings.Cut(column, " ")
+	rest, inTime := strings.CutSuffix(rest, " (ms)")
+	if !inTime {
+		return column
+	}
+	for name, chinese := range chineseStatistics {
+		if chinese == which {
+			which = name
+		}
+	}
+	for quantity, chinese := range chineseQuantities {
+		if chinese == rest {
+			return strings.ToLower(which) + "_" + quantity + "_ms"
+		}
+	}
+	return column
+}
+
+var chineseStatistics = map[string]string{"mean": "平均", "median": "中位", "std": "标准差"}
 
 var chineseQuantities = map[string]string{
 	"ttft":                        "首 token 延迟 TTFT",

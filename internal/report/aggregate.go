@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"lab/internal/kit"
 )
 
 // Aggregate is the table of results that the kit keeps as aggregate_results.csv: one row a run of the client.
@@ -28,7 +30,8 @@ type aggregateRow map[string]string
 var aggregateMetrics = []string{"output_throughput", "total_token_throughput", "request_throughput", "mean_ttft_ms", "mean_tpot_ms",
 	"mean_itl_ms", "mean_e2el_ms"}
 
-// ReadAggregate reads such a table: columns by name in any order, with or without a byte order mark and a second header row.
+// ReadAggregate reads such a table: columns by their English or Chinese names in any order, with or without a byte order
+// mark and a second header row.
 func ReadAggregate(r io.Reader, name string) (*Aggregate, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
@@ -49,7 +52,7 @@ func ReadAggregate(r io.Reader, name string) (*Aggregate, error) {
 	}
 	a := &Aggregate{}
 	for _, column := range records[0] {
-		a.columns = append(a.columns, strings.TrimSpace(column))
+		a.columns = append(a.columns, kit.EnglishName(strings.TrimSpace(column)))
 	}
 	if !slices.ContainsFunc(aggregateMetrics, a.has) {
 		return nil, fmt.Errorf("read %s: its first row names none of the columns %s; is it a table of `lab aggregate`?", name, strings.Join(aggregateMetrics, ", "))
