@@ -95,7 +95,10 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments, typed string) error {
 		return runError(cmd, sealed.Run)
 	}
 	if sealed.Run.Outcome == lab.Interrupted { // it would pass for a whole one in lab aggregate
-		fmt.Fprintf(cmd.ErrOrStderr(), "No result file is written of a run that was interrupted: lab export --format vllm %s writes what was measured\n", sealed.Run.ID)
+		fmt.Fprintln(cmd.ErrOrStderr(), "No result file is written of a run that was interrupted")
+		if result.Completed+result.Failed > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "What was measured: lab export --format vllm %s\n", sealed.Run.ID)
+		}
 	} else if err := saveResult(args, result); err != nil { // last: the block above is not lost by it
 		return err
 	}
