@@ -17,6 +17,7 @@ type scanner struct {
 	member func(key string, raw []byte) // a member beside traceEvents, before or behind it
 
 	found   bool // there was an array of events
+	blank   bool // there was nothing at all
 	closed  bool // the document ended as it should
 	damage  string
 	events  int64
@@ -37,6 +38,7 @@ func (s *scanner) run() {
 	c, ok := s.w.next()
 	switch {
 	case !ok:
+		s.blank = true
 	case c == '[':
 		s.w.pos++
 		s.found = true

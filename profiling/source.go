@@ -85,10 +85,10 @@ func summarise(ctx context.Context, r io.Reader, name string, size int64) (Summa
 // missing says what a file is that has no events.
 func missing(s *scanner) string {
 	switch {
-	case s.w.read == 0 && s.w.err != nil:
-		return "it cannot be unpacked: " + s.w.err.Error()
-	case s.w.read == 0:
+	case s.blank && s.w.err == nil:
 		return "there is nothing in it"
+	case s.w.err != nil:
+		return "no traceEvents list was found " + s.w.cut()
 	case s.closed:
 		return "it is JSON without a traceEvents list"
 	case s.damage == notJSON:
