@@ -63,8 +63,8 @@ var operatorRules = rules(
 	"rope", `rotary|rope`,
 	"activation", `silu|gelu|relu|swiglu|act_and_mul|sigmoid|tanh`,
 	"embedding", `embedding|index_select`,
-	"copy", `::copy_|::_to_copy|::to$|::clone|::contiguous|::cat$|::stack$|pin_memory|::detach`,
-	"view and allocation", `::(view|slice|select|as_strided|reshape|_reshape_alias|_unsafe_view|expand|t|transpose|permute|unsqueeze|squeeze|split|split_with_sizes|narrow|unbind|chunk|alias|empty|empty_like|empty_strided|new_empty|resize_|set_|unflatten|flatten|lift_fresh|item|_local_scalar_dense|is_nonzero|result_type|resolve_conj|resolve_neg|numpy_T|view_as)$`,
+	"copy", `::copy_|::_to_copy|::to$|::_local_scalar_dense|::item$|::is_nonzero|::clone|::contiguous|::cat$|::stack$|pin_memory|::detach`,
+	"view and allocation", `::(view|slice|select|as_strided|reshape|_reshape_alias|_unsafe_view|expand|t|transpose|permute|unsqueeze|squeeze|split|split_with_sizes|narrow|unbind|chunk|alias|empty|empty_like|empty_strided|new_empty|resize_|set_|unflatten|flatten|lift_fresh|result_type|resolve_conj|resolve_neg|numpy_T|view_as)$`,
 	"elementwise", `^aten::|^prims::`,
 )
 

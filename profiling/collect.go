@@ -255,7 +255,7 @@ func (c *collector) activity(k kind, e *event) {
 	}
 	i, known := names[string(e.name)]
 	if !known {
-		name, shown := string(e.name), text(append(append([]byte{'"'}, e.name...), '"'))
+		name, shown := string(e.name), spelled(e.name)
 		if len(c.series) >= 1<<16 { // one per place for all that come later
 			name, shown = "\x00", "(names beyond the first 65536)"
 		}

@@ -74,7 +74,7 @@ func (o ops) find(name []byte) *opStat {
 	if s := o[string(name)]; s != nil {
 		return s
 	}
-	key, shown := string(name), text(append(append([]byte{'"'}, name...), '"'))
+	key, shown := string(name), spelled(name)
 	if len(o) >= opNames {
 		key, shown = "\x00", "(names beyond the first 131072)"
 		if s := o[key]; s != nil {

@@ -25,8 +25,8 @@ type scanner struct {
 	unread  int64 // entries that are no event: no object, or without phase or name
 }
 
-func newScanner(ctx context.Context, r io.Reader) *scanner {
-	return &scanner{w: newWindow(ctx, r), event: func(*event) {}, member: func(string, []byte) {}}
+func newScanner(ctx context.Context, r io.Reader, size int) *scanner {
+	return &scanner{w: newWindow(ctx, r, size), event: func(*event) {}, member: func(string, []byte) {}}
 }
 
 // run reads to the end. What the document has no room for is told by found, closed and damage.
@@ -225,7 +225,7 @@ func (s *scanner) resync() bool {
 			}
 			i++
 		}
-		s.w.pos += max(0, i-64) // what stands before a { says whether it opens a value
+		s.w.pos += i
 		if !s.w.fill() {
 			return false
 		}
@@ -239,11 +239,8 @@ func (s *scanner) beginsEvent(i int) (is, known bool) {
 	if len(b)-after < 8 && !s.w.eof {
 		return false, false
 	}
-	before := s.w.pos + i - 1
-	for before >= 0 && s.w.buf[before] <= ' ' {
-		before--
-	}
-	if before >= 0 && s.w.buf[before] == ':' {
+	before := s.w.buf[max(0, s.w.pos+i-lookBack) : s.w.pos+i]
+	if bytes.HasSuffix(bytes.TrimRight(before, " \t\r\n"), []byte(":")) {
 		return false, true
 	}
 	for _, key := range []string{`"ph"`, `"name"`, `"cat"`, `"pid"`, `"ts"`} {

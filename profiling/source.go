@@ -66,7 +66,7 @@ func plainCause(err error) string {
 
 func summarise(ctx context.Context, r io.Reader, name string, size int64) (Summary, error) {
 	c := newCollector()
-	s := newScanner(ctx, r)
+	s := newScanner(ctx, r, windowSize)
 	s.event, s.member = c.event, c.member
 	s.run()
 	if err := ctx.Err(); err != nil {

@@ -13,12 +13,12 @@ type Summary struct {
 	Complete  bool   `json:"complete"`
 	Damage    string `json:"damage,omitempty"` // why it is not complete
 
-	Events    int64            `json:"events"`
-	Unread    int64            `json:"entries_unread,omitempty"` // in the list of events, but no events
-	Resyncs   int64            `json:"resyncs,omitempty"`        // stretches of damage that reading passed over
-	BadTimes  int64            `json:"events_without_time,omitempty"`
-	Unordered int64            `json:"events_out_of_order,omitempty"` // on the CPU; where there are any, self times are absent
-	Counts    map[string]int64 `json:"events_by_category"`
+	Events    int64   `json:"events"`
+	Unread    int64   `json:"entries_unread,omitempty"` // in the list of events, but no events
+	Resyncs   int64   `json:"resyncs,omitempty"`        // stretches of damage that reading passed over
+	BadTimes  int64   `json:"events_without_time,omitempty"`
+	Unordered int64   `json:"events_out_of_order,omitempty"` // on the CPU; where there are any, self times are absent
+	Counts    []Count `json:"events_by_category"`            // most first
 
 	Source     Source         `json:"source"`
 	Window     *Window        `json:"window,omitempty"`
@@ -34,6 +34,12 @@ type Summary struct {
 	Operators  []Operator     `json:"operators,omitempty"`  // largest first, at most 50
 	Functions  []Operator     `json:"functions,omitempty"`  // of Python, where the trace has stacks; at most 50
 	Unnamed    *time.Duration `json:"unnamed_ns,omitempty"` // CPU time inside steps and other spans, but in no operator or function
+}
+
+// Count is how many events of a category there are.
+type Count struct {
+	Category string `json:"category"` // "none": the event names none
+	N        int64  `json:"n"`
 }
 
 // Source is what a trace says of where it comes from.

@@ -17,7 +17,7 @@ func (c *collector) summary() Summary {
 	for _, t := range c.threads {
 		t.finish()
 	}
-	s := Summary{Counts: c.counts, BadTimes: c.badTimes, Unordered: c.unordered, Source: c.source.Source}
+	s := Summary{Counts: c.countTable(), BadTimes: c.badTimes, Unordered: c.unordered, Source: c.source.Source}
 	switch {
 	case c.session != nil:
 		s.Window = &Window{time.Duration(c.session.start), time.Duration(c.session.end - c.session.start)}
@@ -50,6 +50,19 @@ func (c *collector) summary() Summary {
 		s.Basis, s.Categories = SelfTime, c.operatorCategories(n)
 	}
 	return s
+}
+
+func (c *collector) countTable() []Count {
+	table := []Count{}
+	for category, n := range c.counts {
+		shown := "none"
+		if category != "" {
+			shown = spelled([]byte(category))
+		}
+		table = append(table, Count{shown, n})
+	}
+	slices.SortFunc(table, func(a, b Count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Category, b.Category)) })
+	return table
 }
 
 // counted is how many steps of each kind there are.

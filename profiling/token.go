@@ -126,6 +126,11 @@ func text(raw []byte) string {
 	return s
 }
 
+// spelled is text for what stands between the quotes.
+func spelled(inner []byte) string {
+	return text(append(append(make([]byte, 0, len(inner)+2), '"'), append(inner[:len(inner):len(inner)], '"')...))
+}
+
 // unquoted strips the quotes of a string value.
 func unquoted(raw []byte) []byte {
 	if len(raw) >= 2 && raw[0] == '"' {

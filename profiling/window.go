@@ -11,6 +11,8 @@ const (
 	windowSize = 256 << 10 // larger ones fall out of a core's cache
 	// maxWindow bounds what one event, or one member beside the events, may take in memory.
 	maxWindow = 16 << 20
+	// lookBack is how much stays in memory of what was used.
+	lookBack = 64
 )
 
 // window is the part of a stream that is in memory.
@@ -25,8 +27,8 @@ type window struct {
 	read int64
 }
 
-func newWindow(ctx context.Context, r io.Reader) *window {
-	return &window{ctx: ctx, r: r, buf: make([]byte, windowSize)}
+func newWindow(ctx context.Context, r io.Reader, size int) *window {
+	return &window{ctx: ctx, r: r, buf: make([]byte, size)}
 }
 
 // rest is what is in memory and not used yet; it holds until the next fill.
@@ -37,32 +39,32 @@ func (w *window) fill() bool {
 	if w.eof {
 		return false
 	}
-	if w.pos > 0 {
-		copy(w.buf, w.buf[w.pos:w.end])
-		w.end -= w.pos
-		w.pos = 0
+	if from := w.pos - lookBack; from > 0 {
+		copy(w.buf, w.buf[from:w.end])
+		w.end -= from
+		w.pos -= from
 	}
 	if w.end == len(w.buf) {
 		w.buf = append(w.buf, make([]byte, len(w.buf))...)
 	}
-	for {
-		if err := w.ctx.Err(); err != nil {
-			w.eof, w.err = true, err
-			return false
-		}
+	if err := w.ctx.Err(); err != nil {
+		w.eof, w.err = true, err
+		return false
+	}
+	// A window is filled whole: gzip gives little at a time, and an event that is not all there is read again from its start.
+	before := w.end
+	for w.end < len(w.buf) && !w.eof {
 		n, err := w.r.Read(w.buf[w.end:])
 		w.end += n
-		w.read += int64(n)
-		if err != nil { // the first error is kept: later ones only say that nothing comes any more
+		if err != nil { // it is kept: later ones only say that nothing comes any more
 			w.eof = true
 			if !errors.Is(err, io.EOF) {
 				w.err = err
 			}
 		}
-		if n > 0 || w.eof {
-			return n > 0
-		}
 	}
+	w.read += int64(w.end - before)
+	return w.end > before
 }
 
 // full says that what is in memory may not grow further.
