@@ -8,7 +8,7 @@ import (
 // collector keeps of a trace what the summary needs: sums, and of each GPU activity, launch and step a short record.
 type collector struct {
 	source   source
-	counts   map[string]int64
+	counts   map[string]*int64
 	badTimes int64
 
 	first, last int64 // extent of all events that have a time
@@ -121,16 +121,12 @@ type step struct {
 const maxCategories = 256
 
 func newCollector() *collector {
-	return &collector{counts: map[string]int64{}, threads: map[thread]*frames{}, operators: ops{}, functions: ops{},
-		unnamed: opStat{}, seriesOf: map[place]map[string]int{}, calls: map[string]*callStat{}}
+	return &collector{counts: map[string]*int64{}, threads: map[thread]*frames{}, operators: ops{}, functions: ops{},
+		seriesOf: map[place]map[string]int{}, calls: map[string]*callStat{}}
 }
 
 func (c *collector) event(e *event) {
-	if n, known := c.counts[string(e.cat)]; known || len(c.counts) < maxCategories {
-		c.counts[string(e.cat)] = n + 1
-	} else {
-		c.counts["(more)"]++
-	}
+	c.count(e.cat)
 	if e.phase != 'X' || e.cat == nil {
 		return
 	}
@@ -174,6 +170,21 @@ func cover(s *span, start, end int64) *span {
 		return &span{start, end}
 	}
 	return &span{min(s.start, start), max(s.end, end)}
+}
+
+func (c *collector) count(cat []byte) {
+	n := c.counts[string(cat)] // a pointer, since to write by a key makes a string of it each time
+	if n == nil {
+		key := string(cat)
+		if len(c.counts) >= maxCategories {
+			key = "(more)"
+		}
+		if n = c.counts[key]; n == nil {
+			n = new(int64)
+			c.counts[key] = n
+		}
+	}
+	*n++
 }
 
 func (c *collector) cpu(k kind, e *event) {

@@ -211,7 +211,7 @@ func copiesBack(name string) bool {
 func (d *device) figures() GPU {
 	g := GPU{Device: d.id, Name: d.c.source.devices[d.id], Activities: d.n, Span: time.Duration(d.all.end - d.first), Busy: time.Duration(d.all.busy),
 		Compute: time.Duration(d.compute.busy), Comm: time.Duration(d.comm.busy), ExposedComm: time.Duration(d.all.busy - d.rest.busy),
-		Copies: time.Duration(d.copies.busy), Unlinked: d.unlinked}
+		Copies: time.Duration(d.copies.busy), Gaps: []Gap{}, Sizes: []Size{}, Unlinked: d.unlinked}
 	g.Idle = g.Span - g.Busy
 	for _, cause := range causes {
 		found, ok := d.gaps[cause]

@@ -59,7 +59,7 @@ func (c *collector) countTable() []Count {
 		if category != "" {
 			shown = spelled([]byte(category))
 		}
-		table = append(table, Count{shown, n})
+		table = append(table, Count{shown, *n})
 	}
 	slices.SortFunc(table, func(a, b Count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Category, b.Category)) })
 	return table

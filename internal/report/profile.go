@@ -24,7 +24,7 @@ func ProfileJSON(w io.Writer, s profiling.Summary) error {
 // Profile prints the summary of a trace: what it is, where the time went, and what is doubtful about it.
 func Profile(w io.Writer, s profiling.Summary, o Options) error {
 	p := &printer{w: w, o: o}
-	p.paragraph("trace    ", fmt.Sprintf("%s, %s (%s of JSON), %d events", filepath.Base(s.File), megabytes(s.FileBytes), megabytes(s.JSONBytes), s.Events))
+	p.paragraph("trace    ", fmt.Sprintf("%s, %s (%s of JSON), %d events", filepath.Base(s.File), bytesOf(s.FileBytes), bytesOf(s.JSONBytes), s.Events))
 	p.paragraph("from     ", profileSource(s))
 	if s.Window != nil {
 		p.line("window   %s", span(s.Window.Took))
@@ -34,7 +34,7 @@ func Profile(w io.Writer, s profiling.Summary, o Options) error {
 	}
 	p.profileSteps(s)
 	for _, g := range s.GPUs {
-		p.profileGPU(g)
+		p.profileGPU(g, s.Steps != nil)
 	}
 	p.profileGraphs(s.Graphs)
 	p.profileCategories(s)
@@ -45,7 +45,12 @@ func Profile(w io.Writer, s profiling.Summary, o Options) error {
 	return p.err
 }
 
-func megabytes(n int64) string { return digits(float64(n)/1e6) + " MB" }
+func bytesOf(n int64) string {
+	if n < 1e6 {
+		return digits(float64(n)/1e3) + " kB"
+	}
+	return digits(float64(n)/1e6) + " MB"
+}
 
 func span(d time.Duration) string { return value(d.Seconds(), "s") }
 
@@ -131,7 +136,11 @@ func (p *printer) profileSteps(s profiling.Summary) {
 	}
 }
 
-func (p *printer) profileGPU(g profiling.GPU) {
+func (p *printer) profileGPU(g profiling.GPU, steps bool) {
+	within := ""
+	if steps {
+		within = " within a step"
+	}
 	p.line("")
 	title := fmt.Sprintf("GPU %d  ", g.Device)
 	name := ""
@@ -149,7 +158,7 @@ func (p *printer) profileGPU(g profiling.GPU) {
 	}
 	p.paragraph("  ", "busy with "+strings.Join(work, ", ")+"; what overlaps counts in each")
 	if g.LaunchBound != nil {
-		p.paragraph("  ", fmt.Sprintf("launch-bound: %s of the time the GPU was idle because the CPU launched too late", value(*g.LaunchBound, "share")))
+		p.paragraph("  ", fmt.Sprintf("launch-bound %s: for so much of the time the GPU had nothing to do because the CPU launched too late%s", value(*g.LaunchBound, "share"), within))
 	}
 	if len(g.Gaps) == 0 {
 		return
