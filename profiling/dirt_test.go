@@ -55,6 +55,13 @@ func TestEachKindOfDirtIsPassedOver(t *testing.T) {
 	}
 }
 
+func TestDamageInTheLastEventIsToldAsThat(t *testing.T) {
+	s := sumUp(t, before+`{"ph": "X", "name": "a"b"}]}`)
+	if s.Complete || s.Damage != "no event follows the last damaged stretch" || len(s.Kernels) != 1 {
+		t.Errorf("complete %t, %s, %d kernels", s.Complete, s.Damage, len(s.Kernels))
+	}
+}
+
 func TestAListOfEventsAloneIsATrace(t *testing.T) {
 	s := sumUp(t, "\xef\xbb\xbf"+before[strings.IndexByte(before, '['):]+`{"ph": "i"}`+strings.TrimSuffix(after, "}"))
 	if !s.Complete || len(s.Kernels) != 2 {

@@ -121,7 +121,11 @@ func (s *scanner) key() (string, bool) {
 			s.damage = "beside its events the document is no JSON"
 			return "", false
 		}
-		if s.w.full() || !s.w.fill() {
+		if s.w.full() {
+			s.damage = "beside its events the document is no JSON"
+			return "", false
+		}
+		if !s.w.fill() {
 			return "", false
 		}
 	}
@@ -139,7 +143,11 @@ func (s *scanner) value() ([]byte, bool) {
 			s.damage = "beside its events the document is no JSON"
 			return nil, false
 		}
-		if s.w.full() || !s.w.fill() {
+		if s.w.full() {
+			s.damage = "something that is no event takes more than 16 MiB"
+			return nil, false
+		}
+		if !s.w.fill() {
 			return nil, false
 		}
 	}
@@ -227,6 +235,9 @@ func (s *scanner) resync() bool {
 		}
 		s.w.pos += i
 		if !s.w.fill() {
+			if s.w.err == nil {
+				s.damage = "no event follows the last damaged stretch"
+			}
 			return false
 		}
 	}
