@@ -48,7 +48,7 @@ func generate(w io.Writer, size int64) (int64, int64) {
     "tid": "",
     "ts": `)
 	g.micros(g.clock)
-	g.raw("\n  }\n  ],\"traceName\": \"/tmp/trace.json\" }\n")
+	g.raw("\n  }\n  ],\"traceName\": \"trace.json\" }\n")
 	g.events += 2
 	g.w.Flush()
 	return g.n, g.events
