@@ -1,5 +1,5 @@
-// Package profiling reads and makes profiles. Today it profiles lab itself, which has to prove that it was not the
-// bottleneck of what it measured.
+// Package profiling reads and makes profiles: it sums up the traces that torch's profiler writes of vLLM, and it profiles
+// lab itself, which has to prove that it was not the bottleneck of what it measured.
 package profiling
 
 import (

@@ -41,6 +41,7 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":   {"matrices"},
 	"github.com/spf13/cobra":     {"cmd/lab"},
 	"github.com/google/pprof":    {"profiling"},
+	"github.com/klauspost/":      {"profiling"},
 	"charm.land/":                {"internal/report", "internal/live"},
 	"gonum.org/":                 {"internal/compare"},
 	"os/exec":                    {"supervisor", "gpu"},
