@@ -160,7 +160,21 @@ func TestASecondInterruptKillsAtOnce(t *testing.T) {
 	}
 }
 
+// Another lab that stops a server on this machine at the same moment, such as that of another package's tests, takes these
+// files for leftovers of its own: they are new and nobody has them open. So what goes wrong must go wrong every time.
 func TestSharedMemoryOfAStoppedServerIsRemovedAndThatOfOthersIsNot(t *testing.T) {
+	var wrong []string
+	for range 5 {
+		if wrong = stopWithSharedMemory(t); len(wrong) == 0 {
+			return
+		}
+	}
+	t.Error(strings.Join(wrong, "; "))
+}
+
+// stopWithSharedMemory stops a server that leaves a file in shared memory, and tells what is not as it should be.
+func stopWithSharedMemory(t *testing.T) (wrong []string) {
+	t.Helper()
 	mine := filepath.Join(shmDir, fmt.Sprintf("psm_labtest%d", os.Getpid()))
 	older := filepath.Join(shmDir, fmt.Sprintf("psm_labolder%d", os.Getpid()))
 	used := filepath.Join(shmDir, fmt.Sprintf("psm_labused%d", os.Getpid()))
@@ -181,13 +195,14 @@ func TestSharedMemoryOfAStoppedServerIsRemovedAndThatOfOthersIsNot(t *testing.T)
 	semaphore := mapSemaphore(t)
 	stop := s.Stop(t.Context())
 	if len(stop.Leftovers) != 1 || stop.Leftovers[0] != "shared memory "+mine+": removed" {
-		t.Errorf("leftovers are %q", stop.Leftovers)
+		wrong = append(wrong, fmt.Sprintf("leftovers are %q", stop.Leftovers))
 	}
 	for file, want := range map[string]bool{mine: false, older: true, used: true, semaphore: true} {
 		if _, err := os.Stat(file); (err == nil) != want {
-			t.Errorf("%s exists: %v", file, !want)
+			wrong = append(wrong, fmt.Sprintf("%s exists: %v", file, !want))
 		}
 	}
+	return wrong
 }
 
 func TestTheServersTemporaryFolderHasRoomForASocketsPath(t *testing.T) {
@@ -227,6 +242,7 @@ func mapSemaphore(t *testing.T) string {
 		syscall.Munmap(memory)
 		os.Remove(own)
 	})
+	os.Remove(own) // of an earlier call
 	if err := os.Link(temporary, own); err != nil {
 		t.Fatal(err)
 	}
