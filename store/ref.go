@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -99,4 +100,58 @@ func resolve(ref, what string, ids []string) (string, error) {
 		return "", &RefError{Ref: ref, What: what, Candidates: found}
 	}
 	return found[0], nil
+}
+
+// ResolveRuns finds the runs that references mean; an A/B stands for all its measured runs, a sweep for those that came to
+// their end. None comes twice.
+func (db *DB) ResolveRuns(refs []string) ([]string, error) {
+	var ids []string
+	seen := map[string]bool{}
+	add := func(id string) {
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	for _, ref := range refs {
+		id, err := db.Resolve(ref)
+		if err == nil {
+			add(id)
+			continue
+		}
+		if !errors.As(err, new(*RefError)) {
+			return nil, err
+		}
+		more, err := db.runsOf(ref, err)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range more {
+			add(id)
+		}
+	}
+	return ids, nil
+}
+
+// runsOf gives the runs of an A/B or of a sweep; noRun is the error where ref is neither.
+func (db *DB) runsOf(ref string, noRun error) (ids []string, err error) {
+	if plan, err := db.ResolvePlan(ref); err == nil {
+		runs, err := db.PlanRuns(plan.ID)
+		for _, s := range runs {
+			ids = append(ids, s.Run.ID)
+		}
+		return ids, err
+	} else if !errors.As(err, new(*RefError)) {
+		return nil, err
+	}
+	if sweep, err := db.ResolveSweep(ref); err == nil {
+		done, err := db.SweepDone(sweep.ID)
+		for _, e := range done {
+			ids = append(ids, e.ID)
+		}
+		return ids, err
+	} else if !errors.As(err, new(*RefError)) {
+		return nil, err
+	}
+	return nil, noRun
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -450,4 +451,10 @@ func FuzzParseStat(f *testing.F) {
 		}
 		parseListeners(string(text), 80)
 	})
+}
+
+func TestAServerIsProbedOnTheWayThatTheLoadTakes(t *testing.T) {
+	if c := newClient(Access{URL: "http://box.example:8000"}); c.http.Transport.(*http.Transport).Proxy != nil {
+		t.Error("the probe would go through a proxy, the load does not")
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"lab/internal/kit"
-	"lab/store"
 )
 
 type aggregateOptions struct {
@@ -150,7 +149,7 @@ func (g *gathering) runs(refs []string) error {
 	if err != nil {
 		return err
 	}
-	ids, err := resolveRuns(db, refs)
+	ids, err := db.ResolveRuns(refs)
 	if err != nil {
 		return err
 	}
@@ -193,58 +192,4 @@ func numbered(name string, i, n int) string {
 		return name
 	}
 	return fmt.Sprintf("%s (result %d of %d)", name, i+1, n)
-}
-
-// resolveRuns finds the runs that references mean; an A/B stands for all its measured runs, a sweep for those that came to
-// their end. None comes twice.
-func resolveRuns(db *store.DB, refs []string) ([]string, error) {
-	var ids []string
-	seen := map[string]bool{}
-	add := func(id string) {
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-	}
-	for _, ref := range refs {
-		id, err := db.Resolve(ref)
-		if err == nil {
-			add(id)
-			continue
-		}
-		if !errors.As(err, new(*store.RefError)) {
-			return nil, err
-		}
-		more, err := runsOf(db, ref, err)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range more {
-			add(id)
-		}
-	}
-	return ids, nil
-}
-
-// runsOf gives the runs of an A/B or of a sweep; noRun is the error where ref is neither.
-func runsOf(db *store.DB, ref string, noRun error) (ids []string, err error) {
-	if plan, err := db.ResolvePlan(ref); err == nil {
-		runs, err := db.PlanRuns(plan.ID)
-		for _, s := range runs {
-			ids = append(ids, s.Run.ID)
-		}
-		return ids, err
-	} else if !errors.As(err, new(*store.RefError)) {
-		return nil, err
-	}
-	if sweep, err := db.ResolveSweep(ref); err == nil {
-		done, err := db.SweepDone(sweep.ID)
-		for _, e := range done {
-			ids = append(ids, e.ID)
-		}
-		return ids, err
-	} else if !errors.As(err, new(*store.RefError)) {
-		return nil, err
-	}
-	return nil, noRun
 }

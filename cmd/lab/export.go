@@ -60,7 +60,7 @@ func export(cmd *cobra.Command, refs []string, o exportOptions) error {
 	if err != nil {
 		return err
 	}
-	ids, err := resolveRuns(db, refs)
+	ids, err := db.ResolveRuns(refs)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -131,33 +130,10 @@ func (i *importing) keep(label string, s lab.Sealed, records []lab.RequestRecord
 		fmt.Fprintf(i.cmd.ErrOrStderr(), "%s: run %s is in the store already\n", label, s.Run.ID)
 		return nil
 	}
-	if err := i.record(s, records, document); err != nil {
+	if err := i.db.Import(s, records, document); err != nil {
 		return fmt.Errorf("import %s: %w", label, err)
 	}
 	i.known[s.Run.ID], i.known[s.Run.Imported.SHA256] = s.Run.ID, s.Run.ID
 	fmt.Fprintf(i.cmd.OutOrStdout(), "%s  %s, of %s\n", s.Run.ID, label, s.Run.Epoch.Wall.Local().Format(time.DateTime))
 	return nil
-}
-
-func (i *importing) record(s lab.Sealed, records []lab.RequestRecord, document []byte) (err error) {
-	begun := s.Run
-	begun.Outcome = lab.Live
-	w, err := i.db.Begin(begun)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	for _, r := range records {
-		w.Request(r)
-	}
-	if document != nil {
-		dir := i.db.RunDir(s.Run.ID)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, sourceFile), document, 0o600); err != nil {
-			return err
-		}
-	}
-	return w.Seal(s.Run, s.Summary)
 }

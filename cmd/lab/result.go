@@ -4,16 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"lab/internal/kit"
 	"lab/internal/lab"
 	"lab/store"
 )
-
-// sourceFile is where the folder of an imported run keeps a result of vllm bench serve as it stood in its file.
-const sourceFile = "result.json"
 
 // result is a run, or a phase of one, as a result of vllm bench serve.
 type result struct {
@@ -30,7 +26,7 @@ func resultsOf(db *store.DB, id string) ([]result, error) {
 		return nil, err
 	}
 	if i := s.Run.Imported; i != nil {
-		document, err := os.ReadFile(filepath.Join(db.RunDir(id), sourceFile))
+		document, err := db.Source(id)
 		if err == nil {
 			input, output := kit.LengthsIn(i.File)
 			return []result{{s.Run, filepath.Base(i.File), document, input, output}}, nil

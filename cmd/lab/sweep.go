@@ -38,9 +38,9 @@ func newSweep() *cobra.Command {
 an experiment file with lists of values (` + "`lab init`" + ` shows how). A server is started only where its
 keys change, and every run gets seeds of its own, so that no cell warms the prefix cache of the
 next. The result of each run is written as vllm bench serve writes it, for ` + "`lab aggregate`" + `.
-A cell that fails does not end the sweep; where a server does not start, its other cells are left out.
---resume goes on with the last sweep, or with the one
-whose ID is given, and makes only what is missing.`,
+A cell that fails does not end the sweep; where a server does not start, its other cells are left
+out. --resume goes on with the last sweep, or with the one whose ID is given, and makes only what
+is missing.`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return profiled(cmd, o.pprof, func() error { return sweep(cmd, args, o) })

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -87,7 +86,7 @@ func FuzzTraceLine(f *testing.F) {
 		}
 		p := trace{requests: []traced{r}, alphabet: alphabet{size: 100}, block: 16}.At(0)
 		if len(p.IDs) != r.input || p.Output != r.output || p.Output < 1 {
-			t.Error(fmt.Sprintf("%q makes %+v", line, p))
+			t.Errorf("%q makes %+v", line, p)
 		}
 	})
 }

@@ -37,21 +37,13 @@ func (p pictures) ttftHistogram() chart.Panel {
 }
 
 func (p pictures) tpotByConcurrency() chart.Panel {
-	violins := chart.Violins{Style: 2}
-	axis := chart.Axis{Title: p.inFlight()}
-	for _, level := range p.levels() {
-		values := p.values("mean_tpot_ms", func(c cell) bool { return c.concurrency == level })
-		axis.Categories = append(axis.Categories, fmt.Sprintf("%s\nn = %d", known(level), len(values)))
-		s, _ := spreadOfValues(values)
-		violins.Groups = append(violins.Groups, chart.Group{Values: values,
-			Tip: fmt.Sprintf(p.say("concurrency %s: mean %s", "并发 %s：均值 %s"), known(level), s.text("ms"))})
-	}
+	names, groups := p.groups("mean_tpot_ms", "ms", p.levels(), func(c cell) float64 { return c.concurrency }, p.say("concurrency %s: mean %s", "并发 %s：均值 %s"))
 	return chart.Panel{
 		Title:    p.say("Time per output token (TPOT) by concurrency", "每 token 延迟 (TPOT) 与并发数"),
 		Subtitle: p.lower() + p.say("; one point per run; thick line: median", "；每点一次测试；粗线：中位数"),
-		X:        axis,
+		X:        chart.Axis{Title: p.inFlight(), Categories: names},
 		Y:        chart.Axis{Title: p.say("Mean TPOT of a run (ms)", "每次测试的平均 TPOT (ms)"), Zero: true},
-		Layers:   []chart.Layer{violins},
+		Layers:   []chart.Layer{chart.Violins{Style: 2, Groups: groups}},
 		Empty:    p.missing("mean_tpot_ms", "max_concurrency"),
 	}
 }

@@ -209,3 +209,15 @@ func (p pictures) figure(id, title string, panels ...chart.Panel) chart.Figure {
 	return chart.Figure{ID: id, Title: title, Subtitle: p.subtitle(), Note: p.note(), Columns: 2, Panels: panels,
 		Description: strings.Join(about, "; ") + ". " + p.subtitle()}
 }
+
+// groups gathers the values of a column by another figure of the runs, with a name that says n. Tip takes that figure and
+// the mean.
+func (p pictures) groups(column, unit string, levels []float64, of func(cell) float64, tip string) (names []string, groups []chart.Group) {
+	for _, level := range levels {
+		values := p.values(column, func(c cell) bool { return of(c) == level })
+		s, _ := spreadOfValues(values)
+		names = append(names, fmt.Sprintf("%s\nn = %d", known(level), len(values)))
+		groups = append(groups, chart.Group{Values: values, Tip: fmt.Sprintf(tip, known(level), s.text(unit))})
+	}
+	return names, groups
+}

@@ -26,21 +26,13 @@ func (p pictures) throughputByConcurrency() chart.Panel {
 
 func (p pictures) throughputByInput() chart.Panel {
 	lengths := p.distinct(func(c cell) float64 { return c.in })
-	boxes := chart.Boxes{Style: 0}
-	axis := chart.Axis{Title: p.say("Input length (tokens)", "输入长度 (tokens)")}
-	for _, length := range lengths {
-		values := p.values("output_throughput", func(c cell) bool { return c.in == length })
-		axis.Categories = append(axis.Categories, fmt.Sprintf("%s\nn = %d", known(length), len(values)))
-		s, _ := spreadOfValues(values)
-		boxes.Groups = append(boxes.Groups, chart.Group{Values: values,
-			Tip: fmt.Sprintf(p.say("%s tokens in: mean %s", "输入 %s tokens：均值 %s"), known(length), s.text("tok/s"))})
-	}
+	names, groups := p.groups("output_throughput", "tok/s", lengths, func(c cell) float64 { return c.in }, p.say("%s tokens in: mean %s", "输入 %s tokens：均值 %s"))
 	return chart.Panel{
 		Title:    p.say("Output throughput by input length", "输出吞吐量与输入长度"),
 		Subtitle: p.higher() + p.say("; one point per run, all concurrencies together; thick line: median", "；每点一次测试，含所有并发数；粗线：中位数"),
-		X:        axis,
+		X:        chart.Axis{Title: p.say("Input length (tokens)", "输入长度 (tokens)"), Categories: names},
 		Y:        chart.Axis{Title: p.say("Output throughput (tok/s)", "输出吞吐量 (tok/s)"), Zero: true},
-		Layers:   []chart.Layer{boxes},
+		Layers:   []chart.Layer{chart.Boxes{Style: 0, Groups: groups}},
 		Empty:    p.missing("output_throughput", "input_len"),
 	}
 }

@@ -26,6 +26,19 @@ func extendGroups(groups []Group, p Panel, y *extent) {
 	}
 }
 
+// eachGroup has each group that shows anything drawn at its place on the axis, as one mark.
+func (d *diagram) eachGroup(all []Group, draw func(values []float64, x, half float64)) {
+	for i, g := range all {
+		values := g.sorted(d.y)
+		if len(values) == 0 {
+			continue
+		}
+		d.open("mark", g.Tip)
+		draw(values, d.x.at(float64(i)), d.halfSlot())
+		d.close()
+	}
+}
+
 // Boxes are box plots after Tukey, one a category: median, quartiles, whiskers to the last value within 1.5 times the
 // distance of the quartiles. Fewer than five values are shown as points and their median.
 type Boxes struct {
@@ -37,13 +50,7 @@ func (b Boxes) extend(p Panel, _, y *extent) { extendGroups(b.Groups, p, y) }
 func (b Boxes) keys() []key                  { return nil }
 
 func (b Boxes) draw(d *diagram) {
-	for i, g := range b.Groups {
-		values := g.sorted(d.y)
-		if len(values) == 0 {
-			continue
-		}
-		x, half := d.x.at(float64(i)), d.halfSlot()
-		d.open("mark", g.Tip)
+	d.eachGroup(b.Groups, func(values []float64, x, half float64) {
 		if len(values) >= fewest {
 			q1, q3 := quantile(values, 0.25), quantile(values, 0.75)
 			low, high := q1, q3
@@ -61,8 +68,7 @@ func (b Boxes) draw(d *diagram) {
 		}
 		d.median(values, x, half)
 		d.strip(values, x, half*0.6, b.Style)
-		d.close()
-	}
+	})
 }
 
 // Violins show the density of the values of each category (Gaussian kernel, Silverman's width), from the least value to
@@ -76,20 +82,13 @@ func (v Violins) extend(p Panel, _, y *extent) { extendGroups(v.Groups, p, y) }
 func (v Violins) keys() []key                  { return nil }
 
 func (v Violins) draw(d *diagram) {
-	for i, g := range v.Groups {
-		values := g.sorted(d.y)
-		if len(values) == 0 {
-			continue
-		}
-		x, half := d.x.at(float64(i)), d.halfSlot()
-		d.open("mark", g.Tip)
+	d.eachGroup(v.Groups, func(values []float64, x, half float64) {
 		if path := v.shape(d, values, x, half); path != nil {
 			d.add(item{path: path, fill: v.Style.paint().alpha(0.25), stroke: v.Style.paint(), width: 1.5})
 		}
 		d.median(values, x, half*0.8)
 		d.strip(values, x, half*0.35, v.Style)
-		d.close()
-	}
+	})
 }
 
 func (v Violins) shape(d *diagram, sorted []float64, x, half float64) []segment {
