@@ -33,10 +33,14 @@ func dial(clock lab.Clock) func(ctx context.Context, network, address string) (n
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: plain, clock: clock}
-		c.stamped.start(plain)
-		return c, nil
+		return stamp(plain, clock), nil
 	}
+}
+
+func stamp(plain net.Conn, clock lab.Clock) *conn {
+	c := &conn{Conn: plain, clock: clock}
+	c.stamped.start(plain)
+	return c
 }
 
 func (c *conn) Read(p []byte) (int, error) {
