@@ -115,7 +115,7 @@ func (m *marks) trace() *httptrace.ClientTrace {
 func (m *marks) fill(rec *lab.RequestRecord) {
 	rec.Connected = time.Duration(m.connected.Load())
 	rec.FirstByte = time.Duration(m.firstByte.Load())
-	if m.passed.Load() {
+	if m.passed.Load() || rec.Status == http.StatusOK { // with which nobody answers half a request
 		rec.Written = m.conn.Load().lastWrite(rec.FirstByte > 0)
 	}
 }
