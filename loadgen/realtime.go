@@ -70,6 +70,9 @@ func (r *realtime) arrival(stamp int64, at time.Duration) (time.Duration, bool) 
 	}
 	distance := r.distance.Load()
 	came := time.Duration(stamp - distance)
+	if came > at && came <= at+looseAnchor { // as exact as the comparison is
+		came = at
+	}
 	if came > at || at-came > doubtfulLag {
 		r.anchor()
 	}
