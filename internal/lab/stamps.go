@@ -51,6 +51,15 @@ func (l *Lags) N() int {
 	return n
 }
 
+// Mean is their arithmetic mean.
+func (l *Lags) Mean() (time.Duration, bool) {
+	n := l.N()
+	if n == 0 {
+		return 0, false
+	}
+	return l.Sum / time.Duration(n), true
+}
+
 // Quantile is the delay at rank q*(n-1), taken to lie evenly within its class: off by a quarter of itself at most.
 func (l *Lags) Quantile(q float64) (time.Duration, bool) {
 	n := l.N()
