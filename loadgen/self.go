@@ -114,7 +114,11 @@ func (s *spread) take(v metrics.Value) {
 	if s.before == nil {
 		s.before, s.gained, s.bounds = make([]uint64, len(h.Counts)), make([]uint64, len(h.Counts)), h.Buckets
 	}
-	for i, n := range h.Counts {
+	s.gain(h.Counts)
+}
+
+func (s *spread) gain(counts []uint64) {
+	for i, n := range counts {
 		s.gained[i], s.before[i] = n-s.before[i], n
 	}
 }

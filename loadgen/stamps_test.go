@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -177,6 +178,50 @@ func TestAStepOfTheWallClockIsCountedAndTheStampsAroundItAreNotUsed(t *testing.T
 		if _, ok := r.arrival(now(), r.clock.Now()); !ok || r.steps.Load() != 1 {
 			t.Errorf("step %v: a stamp long after it is refused, or it counts %d times", step, r.steps.Load())
 		}
+	}
+}
+
+func TestTheClientsSamplesHoldItsLagAndTheAnchorOfItsStamps(t *testing.T) {
+	server := httptest.NewServer(stream200(oneToken + lastToken + done))
+	defer server.Close()
+	stamping(t, server)
+	epoch := lab.NewEpoch()
+	var samples []lab.Sample // all from one goroutine, which Run waits for
+	_, err := Run(t.Context(), Options{
+		Target: Target{URL: server.URL}, Phase: lab.Phase{Load: random(lab.Load{Concurrency: 2, Requests: 20})}, Prompts: numbered{},
+		Clock: epoch.Clock(), Progress: &Progress{},
+		Record: func(lab.RequestRecord) {}, Sample: func(s lab.Sample) { samples = append(samples, s) },
+	})
+	if err != nil || len(samples) == 0 {
+		t.Fatalf("%d samples, %v", len(samples), err)
+	}
+	last := samples[len(samples)-1]
+	if v := last.Values; v[lab.ClientLag] <= 0 || v[lab.ClientWaitMax] < v[lab.ClientWait99] || v[lab.ClientWait99] <= 0 {
+		t.Errorf("got %+v", v)
+	}
+	if steps, ok := last.Values[lab.ClientSteps]; !ok || steps != 0 {
+		t.Errorf("%g steps of the wall clock, told %v", steps, ok)
+	}
+	wall := float64(epoch.Wall.Add(last.At).UnixNano()) / 1e9
+	if off := last.Values[lab.ClockWall] - wall; off < -1e-3 || off > 1e-3 {
+		t.Errorf("the anchor is %g s off", off)
+	}
+}
+
+func TestTheRuntimesDistributionsAreReadAsWhatTheyGained(t *testing.T) {
+	s := spread{before: []uint64{5, 0, 7, 0}, gained: make([]uint64, 4), bounds: []float64{0, 1, 2, 4, math.Inf(1)}}
+	if _, ok := s.quantile(1); ok {
+		t.Error("nothing was gained, and it has a quantile")
+	}
+	s.gain([]uint64{5 + 98, 0, 7 + 1, 1})
+	for q, want := range map[float64]float64{0.5: 1, 0.99: 4, 1: 4} {
+		if v, ok := s.quantile(q); !ok || v != want {
+			t.Errorf("quantile %g: %g, want %g", q, v, want)
+		}
+	}
+	s.gain([]uint64{103, 1, 8, 1})
+	if v, _ := s.quantile(1); v != 2 {
+		t.Errorf("after another gain the longest is %g, want 2", v)
 	}
 }
 
