@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,14 +33,17 @@ type client struct {
 	target Target
 	http   *http.Client
 	clock  lab.Clock
+	wall   *realtime
+	lag    worst                  // of the events since the last sample
 	token  func(at time.Duration) // output arrived
 	keep   bool                   // of the text
+	pool   sync.Pool              // of *stream, with their buffers
 }
 
 func newClient(t Target, clock lab.Clock, token func(time.Duration)) *client {
-	return &client{target: t, clock: clock, token: token, http: &http.Client{Transport: &http.Transport{
+	return &client{target: t, clock: clock, wall: newRealtime(clock), token: token, http: &http.Client{Transport: &http.Transport{
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: t.Insecure},
-		DialContext:         (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:         dial(clock),
 		MaxIdleConns:        0, // no bound
 		MaxIdleConnsPerHost: 1 << 20,
 		IdleConnTimeout:     4 * time.Second, // uvicorn closes idle connections after 5 s
@@ -58,7 +59,7 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 // record.
 func (c *client) do(ctx context.Context, r Request, rec *lab.RequestRecord) {
 	rec.Sent = c.clock.Now()
-	m := marks{clock: c.clock}
+	m := marks{clock: c.clock, wall: c.wall}
 	class, detail := c.exchange(ctx, r, rec, &m)
 	rec.Done = c.clock.Now()
 	m.fill(rec)
@@ -83,9 +84,12 @@ const sentAgain = "sent again on a new connection: the server had closed the idl
 // marks are the moments of one connection's life. net/http sets them from goroutines of its own, which may outlive a
 // canceled request: hence the atomics, and the record gets a copy.
 type marks struct {
-	clock                         lab.Clock
-	conns                         atomic.Int32
-	connected, written, firstByte atomic.Int64
+	clock                lab.Clock
+	wall                 *realtime
+	conn                 atomic.Pointer[conn]
+	conns                atomic.Int32
+	passed               atomic.Bool // net/http has the whole request in its buffer, or further
+	connected, firstByte atomic.Int64
 }
 
 func (m *marks) trace() *httptrace.ClientTrace {
@@ -95,20 +99,25 @@ func (m *marks) trace() *httptrace.ClientTrace {
 			if !info.Reused {
 				m.connected.Store(int64(m.clock.Now()))
 			}
+			c := under(info.Conn)
+			c.written.Store(0)
+			m.passed.Store(false)
+			m.conn.Store(c)
 		},
-		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				m.written.Store(int64(m.clock.Now()))
-			}
+		WroteRequest: func(info httptrace.WroteRequestInfo) { m.passed.Store(info.Err == nil) },
+		GotFirstResponseByte: func() {
+			at, _ := m.wall.arrival(m.conn.Load().stamp.Load(), m.clock.Now())
+			m.firstByte.Store(int64(at))
 		},
-		GotFirstResponseByte: func() { m.firstByte.Store(int64(m.clock.Now())) },
 	}
 }
 
 func (m *marks) fill(rec *lab.RequestRecord) {
 	rec.Connected = time.Duration(m.connected.Load())
-	rec.Written = time.Duration(m.written.Load())
 	rec.FirstByte = time.Duration(m.firstByte.Load())
+	if m.passed.Load() || rec.Status == http.StatusOK { // with which nobody answers half a request
+		rec.Written = m.conn.Load().lastWrite(rec.FirstByte > 0)
+	}
 }
 
 func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord, m *marks) (class, detail string) {
@@ -139,7 +148,7 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
 		return lab.ErrFormat, fmt.Sprintf("content type %q is no event stream", kind)
 	}
-	return c.stream(resp.Body, r, rec)
+	return c.stream(resp.Body, m.conn.Load(), r, rec)
 }
 
 // identify says who asks, and which request it is: vLLM takes the id over into its own log.
@@ -153,130 +162,4 @@ func (c *client) identify(req *http.Request, seq int) {
 	if c.target.RequestID != "" {
 		req.Header.Set("X-Request-Id", c.target.RequestID+strconv.Itoa(seq))
 	}
-}
-
-// stream reads the events of one answer. The moment of arrival is taken when Read returns, before anything is parsed;
-// events that came in one read share it.
-func (c *client) stream(body io.Reader, r Request, rec *lab.RequestRecord) (class, detail string) {
-	s := stream{rec: rec, token: c.token, keep: c.keep}
-	rec.Chunks = make([]lab.Chunk, 0, max(r.Output, 16))
-	buf := make([]byte, 16<<10)
-	var split events
-	for {
-		n, err := body.Read(buf)
-		at := c.clock.Now()
-		bad := split.feed(buf[:n], func(data []byte) { s.event(data, at) })
-		if bad == nil {
-			bad = s.bad
-		}
-		if bad != nil {
-			return lab.ErrFormat, bad.Error()
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return lab.ErrCut, "the stream broke off: " + err.Error()
-		}
-	}
-	rec.Text = string(s.text)
-	return s.verdict(r)
-}
-
-// stream is what has been seen of one answer.
-type stream struct {
-	rec     *lab.RequestRecord
-	token   func(at time.Duration)
-	done    bool
-	failure string // of an error event
-	bad     error
-	keep    bool
-	text    []byte
-}
-
-func (s *stream) event(data []byte, at time.Duration) {
-	f, err := parseFrame(data)
-	switch {
-	case err != nil:
-		if s.bad == nil {
-			s.bad = fmt.Errorf("%w: %.200s", err, data)
-		}
-	case f.done:
-		s.done = true
-	case f.failed:
-		s.failure = errorText(f.message)
-	default:
-		s.output(f, at)
-	}
-}
-
-// output takes a frame that is no error. It is a chunk if it brought output: text, or a token by the server's count. A
-// frame may bring a token without text (half a character), and the frame that opens a chat message brings none. Where
-// the server counts nothing, every other frame is taken for output.
-func (s *stream) output(f frame, at time.Duration) {
-	tokens := 0
-	if f.usage {
-		before := 0
-		if s.rec.Usage != nil {
-			before = s.rec.Usage.Output
-		}
-		tokens = max(0, f.output-before)
-		s.rec.Usage = &lab.Usage{Input: f.input, Output: f.output, Cached: max(f.cached, cached(s.rec.Usage))}
-	}
-	if f.finish != "" {
-		s.rec.Finish = f.finish
-	}
-	if f.choices == 0 {
-		return
-	}
-	if s.keep {
-		s.text = append(s.text, unquote(f.content)...)
-	}
-	if f.text || tokens > 0 || !f.usage && !f.role {
-		s.rec.Chunks = append(s.rec.Chunks, lab.Chunk{At: at, Tokens: tokens})
-		s.token(at)
-		return
-	}
-	s.rec.Empty = append(s.rec.Empty, at)
-}
-
-// unquote resolves the escapes of what stood between the quotes of a JSON string.
-func unquote(content []byte) []byte {
-	if bytes.IndexByte(content, '\\') < 0 {
-		return content
-	}
-	var text string
-	if err := json.Unmarshal(slices.Concat([]byte{'"'}, content, []byte{'"'}), &text); err != nil {
-		return content // no JSON after all: kept as it came
-	}
-	return []byte(text)
-}
-
-func cached(u *lab.Usage) int {
-	if u == nil {
-		return 0
-	}
-	return u.Cached
-}
-
-// verdict says what a stream that came to its end was: [DONE] alone is no success.
-func (s *stream) verdict(r Request) (class, detail string) {
-	rec := s.rec
-	switch {
-	case s.failure != "":
-		return lab.ErrStream, s.failure
-	case !s.done:
-		return lab.ErrCut, "the stream ended without [DONE]"
-	case rec.Finish == "abort":
-		return lab.ErrAbort, "the server aborted the request"
-	case rec.Finish == "error":
-		return lab.ErrStream, "the server ended the request with an error"
-	case rec.Finish == "":
-		return lab.ErrCut, "the stream ended without a finish reason"
-	case len(rec.Chunks) == 0:
-		return lab.ErrFormat, "the stream carried no output"
-	case r.Fixed && rec.Usage != nil && rec.Usage.Output != r.Output:
-		return lab.ErrTokens, fmt.Sprintf("%d tokens came, %d were asked for", rec.Usage.Output, r.Output)
-	}
-	return "", ""
 }

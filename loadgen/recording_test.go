@@ -189,12 +189,9 @@ func TestTheTextOfAStreamIsKeptAndEventsWithoutOutputAreToldApart(t *testing.T) 
 		file  string
 		empty int
 	}{{"0.32-comp-b-usage", 0}, {"0.32-comp-merged-frames-under-load", 0}, {"0.32-chat-b-usage", 1}, {"0.32-chat-a-plain", 1}, {"0.8.5-completion", 0}} {
-		want := ""
-		var rec lab.RequestRecord
-		s := stream{rec: &rec, token: func(time.Duration) {}, keep: true}
+		want, body := "", recording(t, "sse", tc.file+".sse")
 		var split events
-		err := split.feed(recording(t, "sse", tc.file+".sse"), func(data []byte) {
-			s.event(data, 1)
+		err := split.feed(body, func(data []byte) {
 			var frame struct {
 				Choices []struct {
 					Text  string
@@ -205,8 +202,9 @@ func TestTheTextOfAStreamIsKeptAndEventsWithoutOutputAreToldApart(t *testing.T) 
 				want += frame.Choices[0].Text + frame.Choices[0].Delta.Content
 			}
 		})
-		if err != nil || want == "" || string(s.text) != want || len(rec.Empty) != tc.empty {
-			t.Errorf("%s: %v, %d events without output (want %d), text %q (want %q)", tc.file, err, len(rec.Empty), tc.empty, s.text, want)
+		rec := send(t, t.Context(), 0, stream200(string(body)), func(c *client) { c.keep = true })
+		if err != nil || want == "" || rec.Text != want || len(rec.Empty) != tc.empty {
+			t.Errorf("%s: %v, %d events without output (want %d), text %q (want %q)", tc.file, err, len(rec.Empty), tc.empty, rec.Text, want)
 		}
 	}
 }

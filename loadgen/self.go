@@ -2,7 +2,10 @@ package loadgen
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -12,31 +15,57 @@ import (
 // probeEvery is how often the client looks whether it still gets to run in time: a prime, so as not to beat with the load.
 const probeEvery = 11 * time.Millisecond
 
-// measureSelf samples the client once a second until ctx ends: its CPU, the pauses of its garbage collector, the worst
-// lateness of a timer. A timer that fires late means stamps that were taken late.
+// measureSelf samples the client once a second until ctx ends: its CPU, its garbage collector, the worst lateness of a
+// timer and of a reading, how long its goroutines waited for a processor. It also keeps the wall clock in sight.
 func (d *driver) measureSelf(ctx context.Context) {
-	var worst time.Duration
+	s := newSelf(d)
+	var late time.Duration
 	next := time.Now()
 	report := next.Add(time.Second)
 	for {
 		next = next.Add(probeEvery)
 		if !sleepUntil(ctx, next) {
-			d.sampleSelf(worst)
+			s.sample(late)
 			return
 		}
 		now := time.Now()
-		worst = max(worst, now.Sub(next))
+		late = max(late, now.Sub(next))
 		if now.After(next.Add(probeEvery)) {
 			next = now
 		}
+		if d.client != nil {
+			d.client.wall.anchor()
+		}
 		if now.After(report) {
-			d.sampleSelf(worst)
-			worst, report = 0, report.Add(time.Second)
+			s.sample(late)
+			late, report = 0, report.Add(time.Second)
 		}
 	}
 }
 
-func (d *driver) sampleSelf(worst time.Duration) {
+// self is the client's view of itself from one sample to the next.
+type self struct {
+	driver *driver
+	read   []metrics.Sample
+	gc     spread
+	sched  spread
+}
+
+func newSelf(d *driver) *self {
+	s := &self{driver: d, read: []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/latencies:seconds"}}}
+	s.since()
+	return s
+}
+
+// since brings both distributions up to date: they then hold what came since the last call.
+func (s *self) since() {
+	metrics.Read(s.read)
+	s.gc.take(s.read[0].Value)
+	s.sched.take(s.read[1].Value)
+}
+
+func (s *self) sample(late time.Duration) {
+	d := s.driver
 	at := d.Clock.Now()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -44,10 +73,92 @@ func (d *driver) sampleSelf(worst time.Duration) {
 	}
 	var collector debug.GCStats
 	debug.ReadGCStats(&collector) // unlike runtime.ReadMemStats it does not stop the program
-	d.Sample(lab.Sample{At: at, Took: d.Clock.Now() - at, Device: "client", Values: map[string]float64{
+	values := map[string]float64{
 		lab.ClientCPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds(),
 		lab.ClientGC:     collector.PauseTotal.Seconds(),
-		lab.ClientLate:   worst.Seconds(),
+		lab.ClientLate:   late.Seconds(),
 		lab.ClientFlight: float64(d.Progress.Snapshot().InFlight),
-	}})
+	}
+	s.since()
+	put := func(name string, v float64, ok bool) {
+		if ok {
+			values[name] = v
+		}
+	}
+	longest, ok := s.gc.quantile(1)
+	put(lab.ClientGCMax, longest, ok)
+	p99, ok := s.sched.quantile(0.99)
+	put(lab.ClientWait99, p99, ok)
+	longest, ok = s.sched.quantile(1)
+	put(lab.ClientWaitMax, longest, ok)
+	if c := d.client; c != nil {
+		lag, ok := c.lag.take()
+		put(lab.ClientLag, lag.Seconds(), ok)
+		values[lab.ClientSteps] = float64(c.wall.steps.Load())
+		values[lab.ClockWall] = float64(c.wall.distance.Load()+int64(at)) / 1e9
+	}
+	d.Sample(lab.Sample{At: at, Took: d.Clock.Now() - at, Device: "client", Values: values})
+}
+
+// spread is what one of the Go runtime's distributions gained between two readings.
+type spread struct {
+	before, gained []uint64
+	bounds         []float64
+}
+
+func (s *spread) take(v metrics.Value) {
+	if v.Kind() != metrics.KindFloat64Histogram {
+		return // this Go has it no more
+	}
+	h := v.Float64Histogram()
+	if s.before == nil {
+		s.before, s.gained, s.bounds = make([]uint64, len(h.Counts)), make([]uint64, len(h.Counts)), h.Buckets
+	}
+	s.gain(h.Counts)
+}
+
+func (s *spread) gain(counts []uint64) {
+	for i, n := range counts {
+		s.gained[i], s.before[i] = n-s.before[i], n
+	}
+}
+
+// quantile is the upper bound of the class that holds it.
+func (s *spread) quantile(q float64) (float64, bool) {
+	total := uint64(0)
+	for _, n := range s.gained {
+		total += n
+	}
+	if total == 0 {
+		return 0, false
+	}
+	rank, below := uint64(math.Ceil(q*float64(total))), uint64(0)
+	for i, n := range s.gained {
+		if below += n; below < rank || n == 0 {
+			continue
+		}
+		if bound := s.bounds[i+1]; !math.IsInf(bound, 1) {
+			return bound, true
+		}
+		return s.bounds[i], true
+	}
+	return 0, false
+}
+
+// worst keeps the longest of what many goroutines saw.
+type worst struct{ plusOne atomic.Int64 } // 0: nothing was seen
+
+func (w *worst) add(d time.Duration) {
+	for {
+		known := w.plusOne.Load()
+		if int64(d) < known || w.plusOne.CompareAndSwap(known, int64(d)+1) {
+			return
+		}
+	}
+}
+
+// take gives it and begins anew.
+func (w *worst) take() (time.Duration, bool) {
+	v := w.plusOne.Swap(0)
+	return time.Duration(v - 1), v > 0
 }

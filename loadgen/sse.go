@@ -22,6 +22,9 @@ const maxEvent = 64 << 20
 
 var errEventSize = errors.New("an event is larger than 64 MiB")
 
+// reset begins a new stream and keeps the buffers.
+func (e *events) reset() { *e = events{line: e.line[:0], data: e.data[:0]} }
+
 // feed takes the next bytes of the stream and calls emit with the data of every event that they complete. The slice
 // is good until emit returns.
 func (e *events) feed(p []byte, emit func(data []byte)) error {

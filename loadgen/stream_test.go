@@ -15,12 +15,15 @@ import (
 )
 
 // send sends one request to a server that plays the given handler and returns its record.
-func send(t *testing.T, ctx context.Context, want int, handler http.HandlerFunc) lab.RequestRecord {
+func send(t *testing.T, ctx context.Context, want int, handler http.HandlerFunc, set ...func(*client)) lab.RequestRecord {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	c := newClient(Target{URL: server.URL, Model: "tiny"}, lab.NewEpoch().Clock(), func(time.Duration) {})
 	defer c.close()
+	for _, f := range set {
+		f(c)
+	}
 	rec := lab.RequestRecord{Intended: c.clock.Now()}
 	c.do(ctx, Request{Path: "/v1/completions", Body: []byte("{}"), Output: want, Fixed: want > 0}, &rec)
 	return rec

@@ -37,6 +37,11 @@ type exportedRequest struct {
 	Error      *string `parquet:"error,optional,dict"`
 	Detail     *string `parquet:"detail,optional,dict"`
 	Text       *string `parquet:"text,optional"`
+	Kernel     *int64  `parquet:"kernel_stamps,optional"`  // of the events: with the kernel's receive stamp,
+	Reading    *int64  `parquet:"reading_stamps,optional"` // without one, by when the client read them,
+	Shared     *int64  `parquet:"shared_stamps,optional"`  // with the stamp of a later event in the same read
+	LagMean    *int64  `parquet:"read_lag_mean_ns,optional"`
+	LagMax     *int64  `parquet:"read_lag_max_ns,optional"`
 }
 
 type exportedChunk struct {
@@ -107,6 +112,14 @@ func exportRequest(id string, r lab.RequestRecord) exportedRequest {
 	if u := r.Usage; u != nil {
 		input, output, cached := int64(u.Input), int64(u.Output), int64(u.Cached)
 		row.Input, row.Output, row.Cached = &input, &output, &cached
+	}
+	if s := r.Stamps; s != nil {
+		kernel, reading, shared := int64(s.Kernel), int64(s.Reading), int64(s.Shared)
+		row.Kernel, row.Reading, row.Shared = &kernel, &reading, &shared
+		if mean, ok := s.Lag.Mean(); ok {
+			average, longest := int64(mean), int64(s.Lag.Max)
+			row.LagMean, row.LagMax = &average, &longest
+		}
 	}
 	return row
 }

@@ -25,8 +25,10 @@ func bigRequests(requests, chunks int) []lab.RequestRecord {
 		r.Written = r.Sent + jitter(rng, 80*time.Microsecond)
 		r.FirstByte = r.Written + jitter(rng, 90*time.Millisecond)
 		at = r.FirstByte
+		r.Stamps = &lab.Stamps{Kernel: chunks, Shared: rng.IntN(4)}
 		for c := range r.Chunks {
 			at += 20*time.Millisecond + time.Duration(rng.NormFloat64()*float64(time.Millisecond))
+			r.Stamps.Lag.Add(15*time.Microsecond + jitter(rng, 40*time.Microsecond))
 			r.Chunks[c] = lab.Chunk{At: at.Truncate(time.Microsecond), Tokens: 1}
 		}
 		r.Done = at + jitter(rng, 100*time.Microsecond)

@@ -139,6 +139,12 @@ func anyTables(rng *rand.Rand) lab.Tables {
 		if maybe() {
 			r.Usage = &lab.Usage{Input: number(), Output: number(), Cached: number()}
 		}
+		if maybe() {
+			r.Stamps = &lab.Stamps{Kernel: 1 + number(), Reading: number(), Shared: number()}
+			for range rng.IntN(9) {
+				r.Stamps.Lag.Add(moment())
+			}
+		}
 		t.Requests = append(t.Requests, r)
 	}
 	for range rng.IntN(20) {

@@ -22,28 +22,29 @@ import (
 
 // requestRow is a request without its chunks.
 type requestRow struct {
-	Seq        int64  `parquet:"seq,delta"`
-	Phase      string `parquet:"phase,dict"`
-	Prompt     uint64 `parquet:"prompt"`
-	Intended   int64  `parquet:"intended_ns,delta"`
-	Sent       int64  `parquet:"sent_ns,delta"`
-	Connected  int64  `parquet:"connected_ns,delta"`
-	Written    int64  `parquet:"written_ns,delta"`
-	FirstByte  int64  `parquet:"first_byte_ns,delta"`
-	Done       int64  `parquet:"done_ns,delta"`
-	Chunks     int64  `parquet:"chunks,delta"`         // so many rows of the chunk table are this request's, in order
-	FirstChunk int64  `parquet:"first_chunk_us,delta"` // absent without chunks
-	WantInput  int64  `parquet:"want_input,delta"`
-	WantOutput int64  `parquet:"want_output,delta"`
-	HasUsage   bool   `parquet:"has_usage"`
-	Input      int64  `parquet:"input_tokens,delta"`
-	Output     int64  `parquet:"output_tokens,delta"`
-	Cached     int64  `parquet:"cached_tokens,delta"`
-	Finish     string `parquet:"finish,dict"`
-	Status     int64  `parquet:"status,delta"`
-	Error      string `parquet:"error,dict"`
-	Detail     string `parquet:"detail,dict"`
-	Text       string `parquet:"text"` // what was generated, where the load kept it
+	Seq        int64        `parquet:"seq,delta"`
+	Phase      string       `parquet:"phase,dict"`
+	Prompt     uint64       `parquet:"prompt"`
+	Intended   int64        `parquet:"intended_ns,delta"`
+	Sent       int64        `parquet:"sent_ns,delta"`
+	Connected  int64        `parquet:"connected_ns,delta"`
+	Written    int64        `parquet:"written_ns,delta"`
+	FirstByte  int64        `parquet:"first_byte_ns,delta"`
+	Done       int64        `parquet:"done_ns,delta"`
+	Chunks     int64        `parquet:"chunks,delta"`         // so many rows of the chunk table are this request's, in order
+	FirstChunk int64        `parquet:"first_chunk_us,delta"` // absent without chunks
+	WantInput  int64        `parquet:"want_input,delta"`
+	WantOutput int64        `parquet:"want_output,delta"`
+	HasUsage   bool         `parquet:"has_usage"`
+	Input      int64        `parquet:"input_tokens,delta"`
+	Output     int64        `parquet:"output_tokens,delta"`
+	Cached     int64        `parquet:"cached_tokens,delta"`
+	Finish     string       `parquet:"finish,dict"`
+	Status     int64        `parquet:"status,delta"`
+	Error      string       `parquet:"error,dict"`
+	Detail     string       `parquet:"detail,dict"`
+	Text       string       `parquet:"text"` // what was generated, where the load kept it
+	Stamps     stampColumns `parquet:"stamps"`
 }
 
 // chunkRow is one chunk, or with noOutput one event with choices that carried none. Gap is the time since the chunk before it in the same request, 0 for the first, whose moment
@@ -214,6 +215,7 @@ func splitRequests(records []lab.RequestRecord) ([]requestRow, []chunkRow) {
 			FirstByte: int64(r.FirstByte), Done: int64(r.Done), Chunks: int64(len(r.Chunks) + len(r.Empty)),
 			WantInput: int64(r.WantInput), WantOutput: int64(r.WantOutput),
 			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: valid(r.Detail), Text: valid(r.Text),
+			Stamps: splitStamps(r.Stamps),
 		}
 		if r.Usage != nil {
 			row.HasUsage = true
@@ -259,6 +261,10 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 		}
 		if row.HasUsage {
 			r.Usage = &lab.Usage{Input: int(row.Input), Output: int(row.Output), Cached: int(row.Cached)}
+		}
+		var err error
+		if r.Stamps, err = row.Stamps.join(); err != nil {
+			return nil, err
 		}
 		if row.Chunks < 0 || int64(len(chunks)) < row.Chunks {
 			return nil, fmt.Errorf("decode chunks: %w: request %d says %d, %d are left", errDamaged, row.Seq, row.Chunks, len(chunks))

@@ -11,12 +11,13 @@ type RequestRecord struct {
 	Intended  time.Duration `json:"intended"`             // when the schedule wanted it sent; closed loop: when its slot came free
 	Sent      time.Duration `json:"sent,omitempty"`       // the client set about sending it; from here on waiting is the network's and the server's
 	Connected time.Duration `json:"connected,omitempty"`  // a new connection stood; absent on a reused one
-	Written   time.Duration `json:"written,omitempty"`    // last byte of the request handed to the kernel
-	FirstByte time.Duration `json:"first_byte,omitempty"` // first byte of the response head
+	Written   time.Duration `json:"written,omitempty"`    // the write call with the request's last byte returned: the kernel has all of it
+	FirstByte time.Duration `json:"first_byte,omitempty"` // first bytes of the response head, stamped as chunks are
 	Done      time.Duration `json:"done,omitempty"`       // end of the body, or the moment of the error
 
 	Chunks []Chunk         `json:"chunks,omitempty"` // every event that carried output, in order
 	Empty  []time.Duration `json:"empty,omitempty"`  // events with choices that carried none, such as the one that opens a chat message
+	Stamps *Stamps         `json:"stamps,omitempty"` // where the moments of both come from; absent: not known
 	Text   string          `json:"text,omitempty"`   // what was generated; kept only where the load asks for it
 
 	WantInput  int    `json:"want_input,omitempty"`  // tokens asked for; 0 = unknown
@@ -28,7 +29,8 @@ type RequestRecord struct {
 	Detail     string `json:"detail,omitempty"`      // what exactly went wrong
 }
 
-// Chunk is one event of a stream that carried output.
+// Chunk is one event of a stream that carried output. At is when the kernel took it in, or where it did not say, when the
+// client read it.
 type Chunk struct {
 	At     time.Duration `json:"at"`
 	Tokens int           `json:"tokens"` // new tokens in it by the server's running count; 0 where the server does not say

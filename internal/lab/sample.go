@@ -60,7 +60,14 @@ const (
 	ClientLate   = "late_max_s" // worst wake-up lateness of a timer in it since the last sample
 	ClientFlight = "in_flight"  // requests
 
-	ClockWall = "wall_s" // anchor: wall clock at At, seconds since 1970
+	// Of the client since its last sample; those of the Go runtime are upper bounds of its classes.
+	ClientGCMax   = "gc_pause_max_s"   // longest pause of its garbage collector
+	ClientWait99  = "sched_wait_p99_s" // how long a goroutine that could run waited for a processor
+	ClientWaitMax = "sched_wait_max_s"
+	ClientLag     = "read_lag_max_s" // longest way of an event from the kernel's stamp to its reading
+	ClientSteps   = "clock_steps"    // counter over the phase: somebody set the wall clock
+
+	ClockWall = "wall_s" // anchor: wall clock at At, seconds since 1970; of "clock" by the sampler, of "client" by the one that converts stamps
 )
 
 // Event is something that happened once.

@@ -67,6 +67,11 @@ var singles = []Metric{
 	{Name: "client_cpu", Title: "client CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of lab itself over the phase / its length"},
 	{Name: "startup", Title: "server start-up", Unit: "s", Sense: Lower, Formula: "server ready, a first token included - server process started; once a run"},
 	{Name: "lag.p99", Title: "client lag p99", Unit: "s", Sense: Neither, Formula: "99th percentile of sent - intended moment, over all requests sent"},
+	{Name: "read_lag.p50", Title: "read lag p50", Unit: "s", Sense: Neither, Formula: "median of an event's reading by the client - its arrival in the kernel"},
+	{Name: "read_lag.p99", Title: "read lag p99", Unit: "s", Sense: Neither, Formula: "99th percentile of an event's reading by the client - its arrival in the kernel"},
+	{Name: "read_lag.max", Title: "read lag max", Unit: "s", Sense: Neither, Formula: "longest of an event's reading by the client - its arrival in the kernel"},
+	{Name: "kernel_stamps", Title: "kernel stamps", Unit: "share", Sense: Neither, Share: true, Formula: "events with the kernel's receive stamp / events"},
+	{Name: "shared_stamps", Title: "shared stamps", Unit: "share", Sense: Neither, Share: true, Formula: "events with the stamp of a later event in the same read / events with the kernel's receive stamp"},
 }
 
 // Catalogue lists every metric, in the order in which they are shown.

@@ -19,6 +19,7 @@ const (
 	maxHitShare   = 0.01
 	fewRequests   = 20
 	lateTimer     = 50 * time.Millisecond
+	fewStamps     = 0.99
 	busyClient    = 0.9 // cores: one goroutine scheduler cannot do more on a box it shares
 
 	// NVML's clocks event reasons.
@@ -78,6 +79,7 @@ func (c *checker) phase(p lab.Phase) {
 		c.add(lab.Warning, "few-requests", "phase %s: only %d requests succeeded; percentiles of so few say little", p.Name, t.OK)
 	}
 	c.lag(p, t)
+	c.stamps(p)
 	c.cache(p)
 	c.input(p)
 }
@@ -131,6 +133,15 @@ func (c *checker) lag(p lab.Phase, t lab.Tally) {
 	}
 }
 
+// stamps: where the kernel gave none, the client's own lag is in the arrivals, unseen.
+func (c *checker) stamps(p lab.Phase) {
+	share, ok := c.summary.Figure(p.Name, "kernel_stamps")
+	if ok && share.Value < fewStamps {
+		c.add(lab.Note, "stamps", "phase %s: %.1f %% of %d events have the kernel's receive stamp; the others arrived when the client read them, however late that was",
+			p.Name, share.Value*100, share.N)
+	}
+}
+
 // cache: prompts that are all different cannot be in the prefix cache, unless the server had seen them before.
 func (c *checker) cache(p lab.Phase) {
 	d := p.Load.Dataset
@@ -143,7 +154,8 @@ func (c *checker) cache(p lab.Phase) {
 	}
 }
 
-// client: timers that fire late mean arrival stamps that are late.
+// client: timers that fire late mean requests that leave late, and arrivals that are late where the kernel did not stamp
+// them.
 func (c *checker) client() {
 	var late []float64
 	for _, s := range c.tables.Samples {
@@ -153,7 +165,10 @@ func (c *checker) client() {
 	}
 	slices.Sort(late)
 	if n := len(late); n > 0 && late[n/2] > lateTimer.Seconds() {
-		c.add(lab.Warning, "client-late", "the client got to run late: in half of the seconds by %.0f ms or more; single gaps may be off by as much", late[n/2]*1e3)
+		c.add(lab.Warning, "client-late", "the client got to run late: in half of the seconds by %.0f ms or more; requests may leave as late, and single gaps without the kernel's stamp be off by as much", late[n/2]*1e3)
+	}
+	if n := clockSteps(c.tables.Samples); n > 0 {
+		c.add(lab.Warning, "clock-step", "the wall clock was set %d times during the load; events around it arrived when the client read them", n)
 	}
 	for _, t := range c.summary.Phases {
 		if cpu, ok := c.value(t.Phase, "client_cpu"); ok && t.Judged && cpu > busyClient {

@@ -21,6 +21,7 @@ func Summarise(run lab.Run, t lab.Tables) lab.Summary {
 			continue
 		}
 		w.bounds(t.Events)
+		w.stamps = stamps(w.requests)
 		s.Phases = append(s.Phases, w.tally())
 		s.Figures = append(s.Figures, w.figures()...)
 	}
@@ -53,6 +54,7 @@ type window struct {
 	slo        []lab.SLO
 	requests   []lab.RequestRecord
 	samples    []lab.Sample
+	stamps     lab.Stamps
 	start, end time.Duration
 }
 
@@ -213,6 +215,9 @@ func (w *window) single(name string) (value float64, n int, ok bool) {
 			return 0, 0, false
 		}
 		return Quantile(lags, 0.99), len(lags), true
+	}
+	if v, n, ok := w.stamped(name); ok {
+		return v, n, true
 	}
 	return w.sampled(name, length)
 }

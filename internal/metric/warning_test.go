@@ -14,6 +14,8 @@ func TestWhatIsOnlyDoubtfulStandsBesideTheNumbersAndLeavesThemValid(t *testing.T
 		"sampler-lost": func(_ *lab.Run, t *lab.Tables) {
 			t.Events = append(t.Events, lab.Event{Kind: lab.SamplerLost, Detail: "it was killed"})
 		},
+		"clock-step":  func(_ *lab.Run, t *lab.Tables) { t.Samples[2].Values[lab.ClientSteps] = 1 },
+		"stamps":      func(_ *lab.Run, t *lab.Tables) { t.Requests[0].Stamps = &lab.Stamps{Kernel: 97, Reading: 3} },
 		"client-late": func(_ *lab.Run, t *lab.Tables) { each(t, "client", lab.ClientLate, .2) },
 		"power-cap":   func(_ *lab.Run, t *lab.Tables) {}, // healthy GPUs are at their power limit
 		"no-gpu": func(_ *lab.Run, t *lab.Tables) {

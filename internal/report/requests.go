@@ -39,6 +39,12 @@ type requestLine struct {
 	Chunks     []float64 `json:"chunk_at_s,omitempty"`
 	Tokens     []int     `json:"chunk_tokens,omitempty"` // beside chunk_at_s; absent where the server does not say
 	Empty      []float64 `json:"empty_at_s,omitempty"`   // events without output
+
+	Kernel  *int     `json:"kernel_stamps,omitempty"`  // of the events: with the kernel's receive stamp,
+	Reading *int     `json:"reading_stamps,omitempty"` // without one, by when the client read them,
+	Shared  *int     `json:"shared_stamps,omitempty"`  // with the stamp of a later event in the same read
+	LagMean *float64 `json:"read_lag_mean_s,omitempty"`
+	LagMax  *float64 `json:"read_lag_max_s,omitempty"`
 }
 
 // Requests writes a line of JSON for each request of a run, in the order in which they ended.
@@ -66,6 +72,11 @@ func lineOf(run string, r lab.RequestRecord) requestLine {
 	}
 	if u := r.Usage; u != nil {
 		l.Input, l.Output, l.Cached = &u.Input, &u.Output, &u.Cached
+	}
+	if s := r.Stamps; s != nil {
+		l.Kernel, l.Reading, l.Shared = &s.Kernel, &s.Reading, &s.Shared
+		mean, ok := s.Lag.Mean()
+		l.LagMean, l.LagMax = given(mean, ok), given(s.Lag.Max, ok)
 	}
 	said := false
 	for _, c := range r.Chunks {

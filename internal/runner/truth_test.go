@@ -58,6 +58,7 @@ func againstTruth(b *testing.B, streams int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	before := cpu(b)
 	if _, err := loadgen.Run(b.Context(), loadgen.Options{
 		Target: loadgen.Target{URL: url, Model: "m"}, Phase: lab.Phase{Name: "p", Load: load}, Prompts: prompts, Clock: epoch.Clock(),
 		Progress: &loadgen.Progress{}, Sample: func(lab.Sample) {},
@@ -65,6 +66,7 @@ func againstTruth(b *testing.B, streams int) {
 	}); err != nil {
 		b.Fatal(err)
 	}
+	used := cpu(b) - before
 	wrote := readTruth(b, log, epoch)
 	var first, gaps []float64
 	for _, r := range records {
@@ -83,6 +85,16 @@ func againstTruth(b *testing.B, streams int) {
 	b.ReportMetric(first[len(first)*99/100], "ttft-err-p99-ms")
 	b.ReportMetric(gaps[len(gaps)/2], "gap-err-p50-ms")
 	b.ReportMetric(gaps[len(gaps)*99/100], "gap-err-p99-ms")
+	b.ReportMetric(used.Seconds()*1e6/float64(len(gaps)+len(first)), "client-cpu-us/chunk")
+}
+
+// cpu is what this process, the client alone, has used.
+func cpu(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // readTruth gives, by prompt, the offsets from the epoch at which each token was written.

@@ -1,0 +1,80 @@
+package loadgen
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// stamped reads a TCP socket with recvmsg, which gives beside the bytes the moment at which the kernel took in the last
+// segment among them (SO_TIMESTAMPNS). What a read needs is kept here, so that none allocates.
+type stamped struct {
+	on      bool
+	raw     syscall.RawConn
+	call    func(fd uintptr) bool
+	into    []byte
+	n       int
+	stamp   int64
+	err     error
+	control struct { // one control message, as the kernel lays it out
+		head syscall.Cmsghdr
+		at   syscall.Timespec
+	}
+}
+
+// start asks for stamps. Where they are refused the connection is read as any other.
+func (s *stamped) start(c net.Conn) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	var refused error
+	err = raw.Control(func(fd uintptr) {
+		refused = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1)
+	})
+	s.raw, s.call, s.on = raw, s.try, err == nil && refused == nil
+}
+
+// receive waits for bytes. The stamp is in nanoseconds of CLOCK_REALTIME; 0: there was none.
+func (s *stamped) receive(p []byte) (n int, stamp int64, err error) {
+	s.into = p
+	err = s.raw.Read(s.call)
+	s.into = nil
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case s.err != nil:
+		return 0, 0, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("recvmsg", s.err)}
+	case s.n == 0:
+		return 0, 0, io.EOF
+	}
+	return s.n, s.stamp, nil
+}
+
+// try reads once, and is false where nothing is there yet.
+func (s *stamped) try(fd uintptr) bool {
+	s.control.head = syscall.Cmsghdr{}
+	control := unsafe.Slice((*byte)(unsafe.Pointer(&s.control)), unsafe.Sizeof(s.control))
+	for {
+		var length int
+		s.n, length, _, _, s.err = syscall.Recvmsg(int(fd), s.into, control, 0)
+		switch s.err {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		}
+		s.stamp = 0
+		head := s.control.head
+		if length >= int(unsafe.Sizeof(s.control)) && head.Level == syscall.SOL_SOCKET && head.Type == syscall.SCM_TIMESTAMPNS {
+			s.stamp = s.control.at.Nano()
+		}
+		return true
+	}
+}
