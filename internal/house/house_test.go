@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"internal/metric": 1, "internal/sim": 1, "internal/dataset": 1,
 	"internal/report/chart": 1,
 
-	"internal/compare": 2, "internal/kit": 2, "internal/box": 2,
+	"internal/compare": 2, "internal/correlate": 2, "internal/kit": 2, "internal/box": 2,
 
 	"internal/runner": 3, "internal/live": 3, "internal/report": 3,
 

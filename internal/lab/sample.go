@@ -7,7 +7,7 @@ import "time"
 type Sample struct {
 	At     time.Duration      `json:"at"`              // middle of the reading, since Epoch
 	Took   time.Duration      `json:"took"`            // how long the reading itself took
-	Device string             `json:"device"`          // "gpu0", "host", "server" (sum over its process tree), "engine", "sampler", "client", "clock"
+	Device string             `json:"device"`          // "gpu0", "host", "server" (sum over its process tree), "server.api", "server.engine", "server.workers" (parts of it), "engine", "sampler", "client", "clock"
 	Error  string             `json:"error,omitempty"` // the reading failed as a whole
 	Values map[string]float64 `json:"values,omitempty"`
 }
@@ -26,10 +26,49 @@ const (
 	GPUProcesses = "processes"         // compute processes on the device
 	GPUForeign   = "foreign_processes" // of these, not the server's
 
+	GPUPowerAverage = "power_avg_w"   // the driver's own mean over about 1 s
+	GPUPowerLimit   = "power_limit_w" // enforced
+	GPUMemReserved  = "mem_reserved_bytes"
+	GPUMaxSMClock   = "sm_clock_max_mhz"
+	GPUPState       = "pstate"
+	GPUMemTemp      = "mem_temp_c"
+
+	// Counters: how long the clocks were held down for a reason since the driver was loaded.
+	GPUThrottlePower     = "throttle_power_cap_s"
+	GPUThrottleThermal   = "throttle_thermal_s" // by software
+	GPUThrottleHWThermal = "throttle_hw_thermal_s"
+	GPUThrottleBrake     = "throttle_power_brake_s"
+
+	GPUPCIeTx         = "pcie_tx_bytes" // counters
+	GPUPCIeRx         = "pcie_rx_bytes"
+	GPUECCCorrected   = "ecc_corrected"
+	GPUECCUncorrected = "ecc_uncorrected"
+
+	// Of GPM (Hopper and later): means between two readings of it.
+	GPUSMUtil      = "sm_util_percent"
+	GPUSMOccupancy = "sm_occupancy_percent"
+	GPUTensorUtil  = "tensor_util_percent"
+	GPUDRAMUtil    = "dram_util_percent"
+
+	// How often the driver renews a value, as measured at the start.
+	GPUPowerPeriod  = "power_period_s"
+	GPUEnergyPeriod = "energy_period_s"
+	GPUUtilPeriod   = "util_period_s"
+
 	HostCPU     = "cpu_percent" // of all cores
 	HostSteal   = "steal_percent"
 	HostMemUsed = "mem_used_bytes"
 	HostLoad1   = "load1"
+
+	// Counters: how long some task waited for the resource (pressure stall information).
+	HostCPUPressure    = "pressure_cpu_s"
+	HostMemoryPressure = "pressure_memory_s"
+	HostIOPressure     = "pressure_io_s"
+
+	HostSwapUsed  = "swap_used_bytes"
+	HostDiskRead  = "disk_read_bytes" // counters over all disks
+	HostDiskWrite = "disk_write_bytes"
+	HostDiskBusy  = "disk_busy_s" // counter of the busiest disk
 
 	ProcCPU   = "cpu_s" // counter over the server's process tree
 	ProcRSS   = "rss_bytes"
@@ -44,6 +83,14 @@ const (
 	EnginePrompt    = "prompt_tokens"       // counter
 	EngineGenerated = "generation_tokens"   // counter
 	EngineSteps     = "steps"               // counter
+
+	// Sums and counts of the engine's histograms over finished requests, counters.
+	EngineQueueTime    = "queue_s"
+	EngineQueueCount   = "queue_requests"
+	EnginePrefillTime  = "prefill_s"
+	EnginePrefillCount = "prefill_requests"
+	EngineDecodeTime   = "decode_s"
+	EngineDecodeCount  = "decode_requests"
 
 	// Of speculative decoding; counters, absent where the engine does none.
 	EngineDrafts      = "spec_drafts"
@@ -90,6 +137,9 @@ const (
 	LoadStart   EventKind = "load.start"
 	LoadEnd     EventKind = "load.end"
 	SamplerLost EventKind = "sampler.lost"
+	GPULost     EventKind = "gpu.lost" // detail: device and why
+	GPUBack     EventKind = "gpu.back"
+	GPUXid      EventKind = "gpu.xid" // detail: device and number
 	UserStop    EventKind = "user.stop"
 )
 
