@@ -3,7 +3,6 @@ package compare
 import (
 	"math"
 	"math/rand/v2"
-	"sort"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -73,6 +72,40 @@ func leastSquares(y, arm, slot []float64) (f fit, ok bool) {
 	return f, true
 }
 
+// pairedT is the test of the differences within pairs: d is B minus A of each block. ok is false where they do not vary.
+func pairedT(d []float64) (f fit, ok bool) {
+	n := float64(len(d))
+	if n < 2 {
+		return f, false
+	}
+	f.delta, f.df = average(d), n-1
+	f.se = math.Sqrt(variance(d) / n)
+	f.sigma = f.se * math.Sqrt(n/2)
+	return f, f.se > 0
+}
+
+// welchT is the test of two groups of different variance, by Welch.
+func welchT(a, b []float64) (f fit, ok bool) {
+	if len(a) < 2 || len(b) < 2 {
+		return f, false
+	}
+	qa, qb := variance(a)/float64(len(a)), variance(b)/float64(len(b))
+	f.delta, f.se = average(b)-average(a), math.Sqrt(qa+qb)
+	f.df = (qa + qb) * (qa + qb) / (qa*qa/float64(len(a)-1) + qb*qb/float64(len(b)-1))
+	return f, f.se > 0
+}
+
+// p is the two-sided probability of a difference at least as large where there is none.
+func (f fit) p() float64 { return twoSided(f.delta/f.se, f.df) }
+
+func variance(values []float64) float64 {
+	mean, sum := average(values), 0.0
+	for _, v := range values {
+		sum += (v - mean) * (v - mean)
+	}
+	return sum / float64(len(values)-1)
+}
+
 func average(values []float64) float64 {
 	sum := 0.0
 	for _, v := range values {
@@ -91,6 +124,9 @@ func twoSided(t, df float64) float64 {
 	return 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(math.Abs(t))
 }
 
+// upper is the probability of a t at least as large.
+func upper(t, df float64) float64 { return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(t) }
+
 // MDE is the relative difference that a plan sees with 80 % power, given the noise from run to run (cv, relative), the
 // pairs and the two-sided error level.
 func MDE(cv float64, pairs int, alpha float64) float64 {
@@ -101,12 +137,19 @@ func MDE(cv float64, pairs int, alpha float64) float64 {
 // mostPairs bounds the search of PairsNeeded; no plan is longer.
 const mostPairs = 1000
 
-// PairsNeeded is the smallest number of pairs that sees a difference of the margin; 0 where even a thousand do not.
+// PairsNeeded is the smallest number of pairs that sees a difference of the margin; 0 where even a thousand do not. The
+// search starts below the answer for a normal distribution, which is smaller than that for Student's t.
 func PairsNeeded(cv, margin, alpha float64) int {
 	const fewest = 2
-	n := fewest + sort.Search(mostPairs-fewest+1, func(i int) bool { return MDE(cv, fewest+i, alpha) <= margin })
-	if n > mostPairs {
+	z := distuv.UnitNormal.Quantile(1-alpha/2) + distuv.UnitNormal.Quantile(0.8)
+	least := 2 * (z * cv / margin) * (z * cv / margin)
+	if !(least <= mostPairs) {
 		return 0
 	}
-	return n
+	for n := max(fewest, int(least)); n <= mostPairs; n++ {
+		if MDE(cv, n, alpha) <= margin {
+			return n
+		}
+	}
+	return 0
 }

@@ -10,6 +10,7 @@ type Run struct {
 	Plan       *Plan       `json:"plan,omitempty"`  // the A/B this run belongs to
 	Arm        string      `json:"arm,omitempty"`   // "A" or "B" within a plan
 	Block      int         `json:"block,omitempty"` // pair number within a plan, from 1; 0: a run that is not measured (burn-in)
+	Try        int         `json:"try,omitempty"`   // of the block: 1 and 2 are repeats of it, because a run of it was invalid
 	Slot       int         `json:"slot,omitempty"`  // position in the order of measured runs, from 0
 	Sweep      *SweepPlace `json:"sweep,omitempty"` // the sweep this run belongs to
 	Experiment Experiment  `json:"experiment"`

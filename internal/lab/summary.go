@@ -39,6 +39,12 @@ type Figure struct {
 	Value  float64 `json:"value"`  // in Unit
 	Unit   string  `json:"unit"`
 	N      int     `json:"n"` // requests, gaps, samples … that went in
+
+	// How precisely this one run tells it: a 95 % interval that allows for neighbouring requests being alike. It says
+	// nothing about other runs. NEff is the count of independent ones that the N are worth.
+	Low  *float64 `json:"low,omitempty"`
+	High *float64 `json:"high,omitempty"`
+	NEff float64  `json:"n_eff,omitempty"`
 }
 
 // Tally counts what happened in one phase.

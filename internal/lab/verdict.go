@@ -1,22 +1,59 @@
 package lab
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
 
 // Plan is how an A/B will be run, fixed before its first run and stored with every run of it.
 type Plan struct {
 	ID      string     `json:"id"` // sorts by time, like a run's
 	Made    time.Time  `json:"made"`
-	Name    string     `json:"name"` // "quick", "standard" …
-	Pairs   int        `json:"pairs"`
-	Order   string     `json:"order"`   // arms of the measured runs, such as "ABBAAB"
-	Seed    uint64     `json:"seed"`    // of the coin that chose the first arm
-	Phase   string     `json:"phase"`   // the phase whose figure decides
-	Primary string     `json:"primary"` // the deciding metric
-	Margin  float64    `json:"margin"`  // relative
-	Alpha   float64    `json:"alpha"`   // two-sided
-	Fresh   bool       `json:"fresh"`   // a fresh server per run; false: one running server for all
+	Name    string     `json:"name"`            // "quick", "standard" …
+	Pairs   int        `json:"pairs"`           // at most
+	Looks   []int      `json:"looks,omitempty"` // counts of valid pairs after which the runs are judged; empty: after Pairs
+	Order   string     `json:"order"`           // arms of the measured runs, such as "ABBAAB"
+	Seed    uint64     `json:"seed"`            // of the coin that chose the first arm
+	Phase   string     `json:"phase"`           // the phase whose figure decides
+	Primary string     `json:"primary"`         // the deciding metric
+	Margin  float64    `json:"margin"`          // relative
+	Alpha   float64    `json:"alpha"`           // two-sided, nominal: of each look
+	Strict  bool       `json:"strict,omitempty"`
+	Fresh   bool       `json:"fresh"` // a fresh server per run; false: one running server for all
 	A       Experiment `json:"a"`
 	B       Experiment `json:"b"`
+
+	Guardrails []Guardrail `json:"guardrails,omitempty"` // what must not become worse
+	Cut        int         `json:"cut,omitempty"`        // pairs after which a time limit ended it; 0: none did
+}
+
+// Guardrail is a metric of a phase that must not become worse by more than Margin (relative, of shares absolute).
+type Guardrail struct {
+	Phase  string  `json:"phase"`
+	Metric string  `json:"metric"`
+	Margin float64 `json:"margin"`
+}
+
+// Hash identifies what was laid down before the first run: all of the plan but its ID, its date, and where a time limit
+// cut it. 16 hexadecimal digits.
+func (p Plan) Hash() string {
+	p.ID, p.Made, p.Cut = "", time.Time{}, 0
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic("hash plan: " + err.Error()) // see Experiment.Key
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// LookAt lists the counts of valid pairs after which the runs are judged.
+func (p Plan) LookAt() []int {
+	if len(p.Looks) == 0 {
+		return []int{p.Pairs}
+	}
+	return p.Looks
 }
 
 // Call is the word of a verdict.
@@ -29,16 +66,22 @@ const (
 	Worse        Call = "worse"
 	Inconclusive Call = "inconclusive"
 	InvalidCall  Call = "invalid"
+	TradeOff     Call = "trade-off"  // the primary is better, a guardrail worse
 	Historical   Call = "historical" // a comparison that cannot carry a verdict: servers not fresh, or stored numbers
 )
 
 // Verdict answers an A/B. It is computed from stored runs and can be computed again at any time; it is never stored.
 type Verdict struct {
 	Plan        Plan         `json:"plan"`
+	Hash        string       `json:"plan_hash"` // Plan.Hash()
 	Call        Call         `json:"call"`
 	Qualifier   string       `json:"qualifier,omitempty"` // "at least 3 %", "size uncertain"
+	Fragile     bool         `json:"fragile,omitempty"`   // without one of the pairs the call would be another
+	Look        Look         `json:"look"`
 	Primary     Row          `json:"primary"`
-	Rows        []Row        `json:"rows"` // informing metrics
+	Guardrails  []Row        `json:"guardrails,omitempty"`
+	Rows        []Row        `json:"rows"` // exploratory metrics
+	Sensitivity *Sensitivity `json:"sensitivity,omitempty"`
 	Warnings    []Finding    `json:"warnings,omitempty"`
 	Different   []Difference `json:"different"` // what the two configurations differ in, resolved values included
 	Runs        []RunRef     `json:"runs"`
@@ -66,6 +109,25 @@ type Row struct {
 	N        int      `json:"n"`                // runs an arm
 	Call     Call     `json:"call"`
 	Reason   string   `json:"reason,omitempty"`
+
+	Harm    *float64 `json:"p_harm,omitempty"`  // of a guardrail: one-sided p for being worse, adjusted by Holm
+	Margin  float64  `json:"margin,omitempty"`  // of a guardrail
+	Flagged bool     `json:"flagged,omitempty"` // of an exploratory metric: differs, by Benjamini and Hochberg over all of them
+}
+
+// Look says at which of its planned looks an A/B was judged.
+type Look struct {
+	Number int  `json:"number"` // from 1; 0: the first was not reached
+	Of     int  `json:"of"`
+	Pairs  int  `json:"pairs"` // valid pairs judged
+	Final  bool `json:"final"` // nothing more is to be measured
+}
+
+// Sensitivity is the primary difference by other tests; they do not decide.
+type Sensitivity struct {
+	Paired      *float64 `json:"paired_t_p,omitempty"`
+	Welch       *float64 `json:"welch_p,omitempty"`
+	LeaveOneOut *float64 `json:"leave_one_pair_out_p,omitempty"` // the largest p without one of the pairs
 }
 
 // SingleRun is the Reason of a row that compares two single runs.
@@ -76,6 +138,7 @@ type RunRef struct {
 	ID    string `json:"id"`
 	Arm   string `json:"arm"`
 	Block int    `json:"block"`
+	Try   int    `json:"try,omitempty"` // 1, 2: a repeat of the block, because a run of it was invalid
 	Valid bool   `json:"valid"`
 	Why   string `json:"why,omitempty"` // of an invalid one
 }

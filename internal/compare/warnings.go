@@ -1,0 +1,53 @@
+package compare
+
+import (
+	"fmt"
+	"slices"
+
+	"lab/internal/lab"
+)
+
+// warnings are what a reader should know beside the word.
+func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.Finding {
+	var all []lab.Finding
+	add := func(code, format string, args ...any) {
+		all = append(all, lab.Finding{Code: code, Level: lab.Warning, Detail: fmt.Sprintf(format, args...)})
+	}
+	var counted []lab.Sealed
+	for _, b := range r.blocks {
+		counted = append(counted, b[:]...)
+	}
+	if !plan.Fresh {
+		add("not-fresh", "all runs used one server that already ran: they share its state, so this is no verdict")
+	}
+	if mixed(counted) {
+		add("definitions", "the runs were summed up by different versions of the formulas: their figures may not mean the same")
+	}
+	switch {
+	case plan.Cut > 0:
+		add("cut", "the time limit ended the plan after %d of at most %d pairs", plan.Cut, plan.Pairs)
+	case !look.Final:
+		add("unfinished", "the plan is not finished: %d of at most %d pairs are made", r.made, plan.Pairs)
+	}
+	if r.repeated > 0 {
+		add("repeated", "%d pairs were made again because a run of theirs was invalid", r.repeated)
+	}
+	if lost := len(r.refs) - len(counted); lost > 0 && len(counted) > 0 {
+		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid", lost, len(r.refs))
+	}
+	seen := map[string]bool{}
+	for _, run := range counted {
+		for _, f := range run.Run.Findings {
+			if f.Level == lab.Warning && !seen[f.Code+run.Run.Arm] {
+				seen[f.Code+run.Run.Arm] = true
+				add(f.Code, "%s (run %s, arm %s)", f.Detail, run.Run.ID, run.Run.Arm)
+			}
+		}
+	}
+	return all
+}
+
+// mixed says whether the summaries were made by different versions of the formulas.
+func mixed(runs []lab.Sealed) bool {
+	return slices.ContainsFunc(runs, func(r lab.Sealed) bool { return r.Summary.Definitions != runs[0].Summary.Definitions })
+}
