@@ -23,15 +23,16 @@ const (
 // keys holds every key there is by its path, the phases of a list written without their index; a test holds it to the
 // fields that the reader fills.
 var keys = map[string]key{
-	"name":      {doc: "what the experiment is called; default: the file's name"},
-	"extends":   {doc: "another experiment file: all of it but its name holds, except what this file says otherwise; mappings merge, lists and load replace, null takes a key away"},
-	"server":    {doc: "the vLLM server to run, or the running one to use"},
-	"load":      {doc: "what is sent: one phase, or a list of phases run in order"},
-	"primary":   {doc: "the metric that decides an A/B; default: tpot.mean in an open loop, output_throughput in a closed loop"},
-	"margin":    {doc: "relative difference that does not matter; default 3%", share: true},
-	"telemetry": {doc: "what is sampled beside the load; off samples nothing"},
-	"slo":       {doc: "limits of a good request, for goodput"},
-	"sweep":     {doc: "a matrix for lab sweep: lists of values for keys of server and load by their paths, such as load.concurrency: [1, 4, 16]; every combination is a cell"},
+	"name":       {doc: "what the experiment is called; default: the file's name"},
+	"extends":    {doc: "another experiment file: all of it but its name holds, except what this file says otherwise; mappings merge, lists and load replace, null takes a key away"},
+	"server":     {doc: "the vLLM server to run, or the running one to use"},
+	"load":       {doc: "what is sent: one phase, or a list of phases run in order"},
+	"primary":    {doc: "the metric that decides an A/B; default: tpot.mean in an open loop, output_throughput in a closed loop"},
+	"margin":     {doc: "relative difference that does not matter; default 3%", share: true},
+	"guardrails": {doc: "metrics that must not become worse, else a better verdict is a trade-off; default ttft.p95 (open loop), goodput (with slo), error_share and what decides in the other judged phases; [] for none"},
+	"telemetry":  {doc: "what is sampled beside the load; off samples nothing"},
+	"slo":        {doc: "limits of a good request, for goodput"},
+	"sweep":      {doc: "a matrix for lab sweep: lists of values for keys of server and load by their paths, such as load.concurrency: [1, 4, 16]; every combination is a cell"},
 
 	"sweep.link":    {doc: "lists of paths that vary together, first value with first value: [[server.max_num_seqs, load.concurrency]]"},
 	"sweep.exclude": {doc: "cells to leave out, each by some of its values: [{server.max_num_seqs: 8, load.concurrency: [16, 32]}]"},

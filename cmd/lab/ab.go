@@ -17,6 +17,7 @@ import (
 type abOptions struct {
 	measureOptions
 	ask    runner.Ask
+	resume string
 	gate   bool
 	dryRun bool
 }
@@ -28,18 +29,32 @@ func newAB() *cobra.Command {
 		Short: "Measure two experiments in turn and say which is better",
 		Long: `Measure two experiments in turn, a fresh server for each run, in an order that drift cannot fool
 (ABBA blocks, the first arm chosen by a coin), and say which is better: better, no-difference,
-worse, inconclusive or invalid. docs/statistics.md explains the words.`,
-		Args: cobra.ExactArgs(2),
+worse, trade-off, inconclusive or invalid. ` + "`lab help verdict`" + ` explains the words.
+
+The plan is fixed before the first run. It is judged at its looks only (standard: after 4, 6 and 8
+pairs) and ends at the first that decides. A pair with an invalid run is made again, at most twice.
+--resume goes on with the last A/B, or with the one whose ID is given, as it was planned.`,
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return profiled(cmd, o.pprof, func() error { return ab(cmd, args[0], args[1], o) })
+			return profiled(cmd, o.pprof, func() error {
+				if o.resume != "" {
+					return resumeAB(cmd, args, o)
+				}
+				if len(args) != 2 {
+					return &usageError{fmt.Errorf("lab ab: give two experiment files, or --resume; there are %d arguments", len(args))}
+				}
+				return ab(cmd, args[0], args[1], o)
+			})
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().StringVar(&o.ask.Plan, "plan", "standard", "quick (3 pairs) or standard (4 pairs)")
-	cmd.Flags().IntVar(&o.ask.Pairs, "pairs", 0, "number of pairs of runs (default: as the plan says)")
+	cmd.Flags().StringVar(&o.ask.Plan, "plan", "standard", "quick (3 pairs), standard (judged after 4, 6 and 8) or strict (after 4, 6, 8 and 10)")
+	cmd.Flags().IntVar(&o.ask.Pairs, "pairs", 0, "a fixed number of pairs of runs, judged once (default: as the plan says)")
 	cmd.Flags().Uint64Var(&o.ask.Seed, "seed", 0, "seed of the coin that chooses the first arm (default: drawn)")
 	cmd.Flags().DurationVar(&o.ask.MaxTime, "max-time", 0, "leave out pairs that do not fit into this time")
-	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse, 8 when the call is inconclusive")
+	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse or a trade-off, 8 when the call is inconclusive")
+	cmd.Flags().StringVar(&o.resume, "resume", "", "go on with the A/B of this `ID` (default: the last)")
+	cmd.Flags().Lookup("resume").NoOptDefVal = theLast
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be seen, and stop")
 	return cmd
 }
@@ -73,6 +88,45 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	return printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
 }
 
+// resumeAB goes on with a plan from what is stored: the same experiments, order and looks.
+func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
+	ref := o.resume
+	if len(args) == 1 && ref == theLast {
+		ref, args = args[0], nil
+	}
+	if len(args) > 0 {
+		return &usageError{errors.New("lab ab: --resume takes the experiments from the stored plan: give its ID only")}
+	}
+	for _, fixed := range []string{"plan", "pairs", "seed"} {
+		if cmd.Flags().Changed(fixed) {
+			return &usageError{fmt.Errorf("lab ab: --%s was fixed before the first run: --resume does not take it", fixed)}
+		}
+	}
+	b, err := openBench(cmd, o.measureOptions)
+	if err != nil {
+		return err
+	}
+	plan, err := b.lab.DB.ResolvePlan(ref)
+	if err != nil {
+		return err
+	}
+	if plan.Cut > 0 {
+		return &runner.AskError{Problem: fmt.Sprintf("go on with A/B %s: its time limit ended it, and its verdict was seen. More pairs after that are a new A/B", plan.ID)}
+	}
+	readyA, errA := b.lab.Prepare(cmd.Context(), plan.A)
+	readyB, errB := b.lab.Prepare(cmd.Context(), plan.B)
+	if err := errors.Join(errA, errB); err != nil {
+		return interrupted(cmd.Context(), err)
+	}
+	if o.dryRun {
+		return printPlan(cmd, b, plan, o)
+	}
+	if err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime); err != nil {
+		return err
+	}
+	return printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+}
+
 func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
 	estimate, err := b.lab.Estimate(plan)
 	if err != nil {
@@ -92,7 +146,7 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
-	b.line.Print(fmt.Sprintf("plan %s: %d pairs, order %s; records in %s", plan.ID, plan.Pairs, plan.Order, b.lab.DB.Dir()))
+	b.line.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
 	err = b.lab.AB(cmd.Context(), plan, readyA, readyB, limit)
 	b.line.Close()
 	var failed *runner.ServerFailedError
@@ -110,11 +164,15 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 }
 
 func tellKept(cmd *cobra.Command, plan lab.Plan) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept: lab compare %s\n", plan.ID)
+	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab ab --resume=%s    See: lab compare %s\n", plan.ID, plan.ID)
 }
 
 // printVerdict judges a plan from the store alone, as `lab compare` does.
 func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json, gate bool) error {
+	plan, err := db.ResolvePlan(plan.ID) // a time limit may have cut it since
+	if err != nil {
+		return err
+	}
 	runs, err := db.PlanRuns(plan.ID)
 	if err != nil {
 		return err
@@ -137,7 +195,7 @@ func callError(call lab.Call, gate bool) error {
 	switch {
 	case call == lab.InvalidCall:
 		return &toldError{exitInvalid}
-	case gate && call == lab.Worse:
+	case gate && (call == lab.Worse || call == lab.TradeOff):
 		return &toldError{exitGateFailed}
 	case gate && call == lab.Inconclusive:
 		return &toldError{exitUndecided}

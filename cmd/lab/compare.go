@@ -39,7 +39,7 @@ single runs show no noise between runs, so they get no verdict.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
-	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse, 8 when the call is inconclusive")
+	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse or a trade-off, 8 when the call is inconclusive")
 	return cmd
 }
 

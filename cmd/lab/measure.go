@@ -96,12 +96,20 @@ func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
 	return ready, interrupted(cmd.Context(), err)
 }
 
-// checkPrimary refuses a metric that is not in the catalogue.
+// checkPrimary refuses metrics that are not in the catalogue, or cannot guard.
 func checkPrimary(e lab.Experiment) lab.Faults {
-	if _, known := metric.Find(e.Primary); known || e.Primary == "" {
-		return nil
+	var faults lab.Faults
+	if _, known := metric.Find(e.Primary); !known && e.Primary != "" {
+		faults = append(faults, lab.Fault{Path: "primary", Problem: unknownMetric(e.Primary)})
 	}
-	return lab.Faults{{Path: "primary", Problem: unknownMetric(e.Primary)}}
+	for i, name := range e.Guardrails {
+		if m, known := metric.Find(name); !known {
+			faults = append(faults, lab.Fault{Path: fmt.Sprintf("guardrails[%d]", i), Problem: unknownMetric(name)})
+		} else if m.Sense == metric.Neither {
+			faults = append(faults, lab.Fault{Path: fmt.Sprintf("guardrails[%d]", i), Problem: fmt.Sprintf("%s is neither good nor bad when it is high, so it cannot guard", name)})
+		}
+	}
+	return faults
 }
 
 func unknownMetric(name string) string {

@@ -16,7 +16,7 @@ type block [2]lab.Sealed
 type record struct {
 	refs     []lab.RunRef
 	blocks   []block // those that count, in order of time
-	made     int     // planned blocks of which both runs came to their end, valid or not
+	made     int     // blocks of which both runs came to their end, valid or not
 	repeated int     // blocks that were made again
 	slots    bool    // no block was repeated: a run's slot says when it was made
 }

@@ -14,22 +14,9 @@ import (
 // estimated.
 func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 	r := read(runs)
-	v := lab.Verdict{Plan: plan, Hash: plan.Hash(), Runs: r.refs, Different: differences(plan, runs)}
-	v.Look.Of = len(plan.LookAt())
-	v.Primary = blank(plan)
-	over := r.made >= plan.Pairs || plan.Cut > 0
-	looks := reached(plan, len(r.blocks), over)
-	for i, pairs := range looks {
-		v.Look.Number, v.Look.Pairs = i+1, pairs
-		v.Call = decide(&v, plan, r, pairs)
-		if conclusive(v.Call) {
-			break
-		}
-	}
-	v.Look.Final = over || conclusive(v.Call)
-	if len(looks) == 0 {
-		v.Call = unreached(&v, plan, runs, r)
-	} else {
+	v := judgeAt(plan, runs, r)
+	v.Runs, v.Different = r.refs, differences(plan, runs)
+	if v.Look.Number > 0 && v.Call != lab.InvalidCall {
 		fill(&v, plan, r)
 	}
 	v.Primary.Call = v.Call
@@ -37,6 +24,26 @@ func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 	if !plan.Fresh && v.Call != lab.InvalidCall {
 		v.Call, v.Qualifier, v.Fragile = lab.Historical, "", false
 	}
+	return v
+}
+
+// judgeAt finds the look and the primary metric's word at it.
+func judgeAt(plan lab.Plan, runs []lab.Sealed, r record) lab.Verdict {
+	v := lab.Verdict{Plan: plan, Hash: plan.Hash(), Primary: blank(plan)}
+	v.Look.Of = len(plan.LookAt())
+	_, more := missing(plan, runs)
+	looks := reached(plan, len(r.blocks), !more)
+	if len(looks) == 0 {
+		v.Call = unreached(&v, plan, runs, r)
+	}
+	for i, pairs := range looks {
+		v.Look.Number, v.Look.Pairs = i+1, pairs
+		v.Call = decide(&v, plan, r, pairs)
+		if conclusive(v.Call) {
+			break
+		}
+	}
+	v.Look.Final = !more || conclusive(v.Call)
 	return v
 }
 

@@ -30,7 +30,7 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 		add("unfinished", "the plan is not finished: %d of at most %d pairs are made", r.made, plan.Pairs)
 	}
 	if r.repeated > 0 {
-		add("repeated", "%d pairs were made again because a run of theirs was invalid", r.repeated)
+		add("repeated", "pairs made again because a run of theirs was invalid or broken off: %d", r.repeated)
 	}
 	if lost := len(r.refs) - len(counted); lost > 0 && len(counted) > 0 {
 		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid", lost, len(r.refs))

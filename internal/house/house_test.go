@@ -24,7 +24,7 @@ var floors = map[string]int{
 
 	"internal/compare": 2, "internal/correlate": 2, "internal/kit": 2, "internal/box": 2,
 
-	"internal/runner": 3, "internal/live": 3, "internal/report": 3,
+	"internal/runner": 3, "internal/selftest": 3, "internal/live": 3, "internal/report": 3,
 
 	"cmd/lab": 4,
 

@@ -9,11 +9,14 @@ import (
 // Experiment is what one YAML file asks for: a server, the load on it, what decides and what is watched.
 // It is pure input: nothing in it changes after it was read.
 type Experiment struct {
-	Name      string    `json:"name,omitempty"`
-	Server    Server    `json:"server"`
-	Phases    []Phase   `json:"load"`
-	Primary   string    `json:"primary,omitempty"` // a metric name of the catalogue (docs/metrics.md); empty: by the kind of load
-	Margin    float64   `json:"margin,omitempty"`  // relative difference that does not matter, 0.03 = 3 %
+	Name    string  `json:"name,omitempty"`
+	Server  Server  `json:"server"`
+	Phases  []Phase `json:"load"`
+	Primary string  `json:"primary,omitempty"` // a metric name of the catalogue (docs/metrics.md); empty: by the kind of load
+	Margin  float64 `json:"margin,omitempty"`  // relative difference that does not matter, 0.03 = 3 %
+
+	Guardrails []string `json:"guardrails,omitempty"` // metrics that must not become worse; nil: the usual ones, empty: none
+
 	Telemetry Telemetry `json:"telemetry"`
 	SLO       []SLO     `json:"slo,omitempty"`
 }

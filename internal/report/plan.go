@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"lab/internal/lab"
@@ -25,8 +26,15 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 	p.arms(plan, lab.Diff(plan.A, plan.B))
 	p.line("")
 	say := func(name, text string) { p.paragraph(fmt.Sprintf("%-15s", name), text) }
-	say("plan", fmt.Sprintf("%s: %d pairs of runs, order %s (coin seed %d)", plan.Name, plan.Pairs, plan.Order, plan.Seed))
+	say("plan", fmt.Sprintf("%s: %s (coin seed %d), hash %s", plan.Name, Planned(plan), plan.Seed, plan.Hash()))
 	say("decided by", fmt.Sprintf("%s in phase %s, margin %g %%", title(plan.Primary), plan.Phase, plan.Margin*100))
+	if len(plan.Guardrails) > 0 {
+		var names []string
+		for _, g := range plan.Guardrails {
+			names = append(names, title(g.Metric)+" in phase "+g.Phase)
+		}
+		say("must not worsen", strings.Join(names, ", "))
+	}
 	a := load(plan.A, plan.Phase)
 	say("load", point(a)+"; "+work(a))
 	starts := fmt.Sprintf("%d, two of them unmeasured", e.Starts)

@@ -68,7 +68,11 @@ func verdict() lab.Verdict {
 	primary.P, primary.CV, primary.Drift = is(.00002), is(.011), is(.004)
 	goodput := row("goodput", "share", .971, .979, .008, -.002, .018, lab.Inconclusive)
 	goodput.Absolute, goodput.Higher = true, true
-	errs := lab.Row{Phase: "load", Metric: "error_share", Unit: "share", Absolute: true, Level: .95, N: 4, Call: lab.Inconclusive, Reason: "no variance"}
+	errs := lab.Row{Phase: "load", Metric: "error_share", Unit: "share", Absolute: true, Level: .95, N: 4, Call: lab.NoDifference, Reason: "the same in every run"}
+	notComparable := row("ttft.p99", "s", .101, .131, .297, .12, .5, "")
+	notComparable.Reason = "a run has 14 independent requests beyond its p99, and below 30 it is not comparable"
+	starred := row("e2el.mean", "s", 1.52, 1.46, -.039, -.05, -.02, lab.Better)
+	starred.Flagged = true
 	util := row("gpu_util.mean", "%", 97.5, 96.1, -1.4, -3.1, .3, "")
 	util.Absolute = true
 	startup := row("startup", "s", 95.2, 96.3, .0116, -.01, .03, lab.NoDifference)
@@ -76,11 +80,12 @@ func verdict() lab.Verdict {
 	v := lab.Verdict{
 		Plan: lab.Plan{ID: "20261123-140512-k3f9", Made: made(), Name: "standard", Pairs: 4, Order: "BAABBAAB", Seed: 41, Phase: "load",
 			Primary: "tpot.mean", Margin: .03, Alpha: .05, Fresh: true, A: arm("seqs-64", 64), B: arm("seqs-256", 256)},
-		Call: lab.Better, Qualifier: "size uncertain", Primary: primary, MDE: is(.031), PairsNeeded: 5,
+		Hash: "7f3c0a1b2c3d4e5f", Call: lab.Better, Qualifier: "size uncertain", Primary: primary, MDE: is(.031), Look: lab.Look{Number: 1, Of: 1, Pairs: 4, Final: true},
+		Guardrails:  []lab.Row{row("ttft.p95", "s", .07, .0687, -.019, -.07, .035, lab.Inconclusive), goodput, errs},
+		Sensitivity: &lab.Sensitivity{Paired: is(.0011), Welch: is(.0006), LeaveOneOut: is(.003)},
 		Rows: []lab.Row{
-			row("ttft.mean", "s", .0479, .0482, .006, -.011, .024, lab.NoDifference), row("ttft.p95", "s", .07, .07, 0, -.1, .1, lab.Inconclusive),
-			row("ttft.p99", "s", .101, .131, .297, .12, .5, lab.Worse), row("output_throughput", "tok/s", 2811.5, 2813.25, .0006, -.002, .004, lab.NoDifference),
-			goodput, errs, row("energy_per_token", "J/tok", .1012, .0973, -.039, -.06, -.017, lab.Better), util,
+			row("ttft.mean", "s", .0479, .0482, .006, -.011, .024, lab.NoDifference), notComparable, starred, row("output_throughput", "tok/s", 2811.5, 2813.25, .0006, -.002, .004, lab.NoDifference),
+			row("energy_per_token", "J/tok", .1012, .0973, -.039, -.06, -.017, lab.Better), util,
 			row("gpu_mem.max", "bytes", 72<<30, 72<<30, 0, -.001, .001, ""), row("lag.p99", "s", .000024, .000031, .29, -.65, 12.5, ""), startup,
 		},
 		Different: []lab.Difference{{Path: "server.max_num_seqs", A: "64", B: "256"}, {Path: "resolved.num_gpu_blocks", A: "27001 to 27004", B: "26112"}},
@@ -95,7 +100,12 @@ func TestTheVerdictReadsLikeThis(t *testing.T) {
 	inconclusive := verdict()
 	inconclusive.Call, inconclusive.Qualifier, inconclusive.Primary.Call, inconclusive.PairsNeeded = lab.Inconclusive, "", lab.Inconclusive, 9
 	inconclusive.Primary.Low, inconclusive.Primary.High, inconclusive.Primary.P = is(-.081), is(.007), is(.09)
-	inconclusive.Rows, inconclusive.Different = nil, nil
+	inconclusive.Rows, inconclusive.Different, inconclusive.Guardrails, inconclusive.Fragile = nil, nil, nil, true
+	inconclusive.Plan.Looks, inconclusive.Plan.Pairs, inconclusive.Look = []int{4, 6, 8}, 8, lab.Look{Number: 3, Of: 3, Pairs: 8, Final: true}
+
+	tradeOff := verdict()
+	tradeOff.Call, tradeOff.Rows, tradeOff.Guardrails[0].Call = lab.TradeOff, nil, lab.Worse
+	tradeOff.Guardrails[0].Delta, tradeOff.Guardrails[0].Low, tradeOff.Guardrails[0].High = .12, is(.05), is(.19)
 
 	same := verdict()
 	same.Call, same.Qualifier = lab.NoDifference, ""
@@ -115,11 +125,11 @@ func TestTheVerdictReadsLikeThis(t *testing.T) {
 
 	shares := verdict()
 	shares.Plan.Primary, shares.Rows = "goodput", nil
-	shares.Primary = verdict().Rows[4]
+	shares.Primary = verdict().Guardrails[1]
 	shares.Primary.CV, shares.Primary.Drift, shares.MDE = is(.006), is(-.001), is(.016)
 	shares.Call, shares.Primary.Call, shares.Qualifier = lab.NoDifference, lab.NoDifference, ""
 
-	for name, v := range map[string]lab.Verdict{"better": verdict(), "inconclusive": inconclusive, "same": same, "invalid": invalid, "historical": historical, "shares": shares} {
+	for name, v := range map[string]lab.Verdict{"better": verdict(), "inconclusive": inconclusive, "same": same, "invalid": invalid, "historical": historical, "shares": shares, "trade-off": tradeOff} {
 		var out bytes.Buffer
 		if err := Verdict(&out, v, Options{Width: 80}); err != nil {
 			t.Fatal(err)
@@ -130,7 +140,7 @@ func TestTheVerdictReadsLikeThis(t *testing.T) {
 
 // Whoever copies one line out of the answer must carry along what it holds for.
 func TestADifferenceIsNeverToldWithoutIntervalLoadAndNumberOfRuns(t *testing.T) {
-	for _, call := range []lab.Call{lab.Better, lab.Worse, lab.NoDifference, lab.Inconclusive, lab.Historical} {
+	for _, call := range []lab.Call{lab.Better, lab.Worse, lab.TradeOff, lab.NoDifference, lab.Inconclusive, lab.Historical} {
 		v := verdict()
 		v.Call = call
 		text := sentence(v)

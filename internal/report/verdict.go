@@ -18,6 +18,7 @@ func Verdict(w io.Writer, v lab.Verdict, o Options) error {
 	p.answer(v)
 	p.line("")
 	p.basis(v)
+	p.guards(v)
 	p.informing(v)
 	p.settled(v)
 	p.notes(v)
@@ -54,11 +55,14 @@ func orDefault(text string) string {
 func (p *printer) answer(v lab.Verdict) {
 	word := map[lab.Call]string{
 		lab.Better: "B is BETTER", lab.Worse: "B is WORSE", lab.NoDifference: "NO DIFFERENCE that matters",
-		lab.Inconclusive: "INCONCLUSIVE", lab.InvalidCall: "INVALID, no verdict", lab.Historical: "HISTORICAL, no verdict",
+		lab.TradeOff: "TRADE-OFF: B is better, and worse elsewhere", lab.Inconclusive: "INCONCLUSIVE", lab.InvalidCall: "INVALID, no verdict", lab.Historical: "HISTORICAL, no verdict",
 	}[v.Call]
 	text := p.bold(word)
 	if v.Qualifier != "" {
 		text += ", " + v.Qualifier
+	}
+	if v.Fragile {
+		text += " (fragile)"
 	}
 	p.line("%s", text)
 	p.paragraph("", sentence(v))
@@ -69,9 +73,11 @@ func sentence(v lab.Verdict) string {
 	if r.Low == nil {
 		return capital(r.Reason) + "."
 	}
-	limits := fmt.Sprintf("(%.0f %% interval %s) at this load: %s; n = %d runs an arm", r.Level*100, interval(r), points(v.Plan), r.N)
+	limits := fmt.Sprintf("(%.4g %% interval %s) at this load: %s; n = %d runs an arm", r.Level*100, interval(r), points(v.Plan), r.N)
 	seen := change(r.Delta, r) + " " + limits
 	switch v.Call {
+	case lab.TradeOff:
+		return fmt.Sprintf("%s of B is %s than that of A %s. But %s.", capital(name), lowerOrHigher(r), limits, harmed(v))
 	case lab.Better, lab.Worse:
 		return fmt.Sprintf("%s of B is %s than that of A %s.", capital(name), lowerOrHigher(r), limits)
 	case lab.NoDifference:
@@ -82,9 +88,23 @@ func sentence(v lab.Verdict) string {
 		if r.Reason != "" {
 			return capital(r.Reason) + "."
 		}
+		if !v.Look.Final {
+			return fmt.Sprintf("The runs so far vary too much to tell whether %s differs. B against A: %s. The plan is not finished: lab ab --resume=%s goes on.", name, seen, v.Plan.ID)
+		}
 		return fmt.Sprintf("The runs vary too much to tell whether %s differs. B against A: %s. %s", name, seen, remedy(v))
 	}
 	return capital(r.Reason) + "."
+}
+
+// harmed names the guardrails that became worse.
+func harmed(v lab.Verdict) string {
+	var names []string
+	for _, g := range v.Guardrails {
+		if g.Call == lab.Worse {
+			names = append(names, fmt.Sprintf("%s is worse (%s)", title(g.Metric), change(g.Delta, g)))
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // points says at which load the arms ran; they may differ in it.
@@ -113,7 +133,7 @@ func remedy(v lab.Verdict) string {
 	if v.PairsNeeded <= v.Primary.N {
 		return fmt.Sprintf("A difference of the margin (%s) would mostly have shown; this one lies near it. More pairs tell.", margin)
 	}
-	return fmt.Sprintf("About %d pairs would show a difference of the margin (%s): --pairs %d. Longer runs help too.", v.PairsNeeded, margin, v.PairsNeeded)
+	return fmt.Sprintf("About %d pairs would show a difference of the margin (%s): --pairs %d, as a new A/B. Longer runs help too.", v.PairsNeeded, margin, v.PairsNeeded)
 }
 
 func capital(text string) string {
@@ -144,12 +164,90 @@ func (p *printer) basis(v lab.Verdict) {
 	}
 	say("margin", size(plan.Margin, r)+": a smaller difference does not matter")
 	say("runs", p.runs(v))
+	say("judged", atLook(v))
 	if r.CV != nil && v.MDE != nil {
 		say("noise", fmt.Sprintf("%s from run to run; with it %d pairs see a difference of %s or more in 80 %% of cases", size(*r.CV, r), r.N, size(*v.MDE, r)))
 	}
 	if r.Drift != nil {
 		say("drift", change(*r.Drift, r)+" over 10 runs, taken out of the difference")
 	}
+	if text := sensitivity(v); text != "" {
+		say("sensitivity", text)
+	}
+}
+
+// atLook says at which of the planned looks the answer was found.
+func atLook(v lab.Verdict) string {
+	looks := Planned(v.Plan)
+	level := fmt.Sprintf("nominal level %.4g (%.4g %% interval)", v.Plan.Alpha, 100*(1-v.Plan.Alpha))
+	if v.Look.Number == 0 {
+		return fmt.Sprintf("not yet: %s, %s", looks, level)
+	}
+	text := fmt.Sprintf("at look %d of %d, %d pairs; %s", min(v.Look.Number, v.Look.Of), v.Look.Of, v.Look.Pairs, level)
+	if !v.Look.Final {
+		text += "; not finished"
+	}
+	return text
+}
+
+// Planned says in a few words how long a plan is.
+func Planned(plan lab.Plan) string {
+	if looks := plan.LookAt(); len(looks) > 1 {
+		return fmt.Sprintf("looks at %s pairs, order %s", listed(looks), plan.Order)
+	}
+	return fmt.Sprintf("%d pairs, order %s", plan.Pairs, plan.Order)
+}
+
+func listed(numbers []int) string {
+	var words []string
+	for _, n := range numbers {
+		words = append(words, fmt.Sprint(n))
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+// sensitivity gives the p-values of other tests of the same difference; none of them decides.
+func sensitivity(v lab.Verdict) string {
+	s := v.Sensitivity
+	if s == nil {
+		return ""
+	}
+	var parts []string
+	for _, other := range []struct {
+		name string
+		p    *float64
+	}{{"paired t", s.Paired}, {"Welch", s.Welch}, {"largest without one pair", s.LeaveOneOut}} {
+		if other.p != nil {
+			parts = append(parts, other.name+" "+probability(*other.p))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if v.Fragile {
+		text += ": without one of the pairs the call would be another"
+	}
+	return text
+}
+
+// guards lists what must not become worse.
+func (p *printer) guards(v lab.Verdict) {
+	if len(v.Guardrails) == 0 {
+		return
+	}
+	p.line("")
+	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
+	g.add("must not be worse", "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
+	for _, r := range v.Guardrails {
+		word := mark(r)
+		if r.Low == nil && r.Call == lab.NoDifference {
+			word = "same"
+		}
+		name := title(r.Metric)
+		if r.Phase != v.Plan.Phase {
+			name += ", " + r.Phase
+		}
+		g.add(name, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), word)
+	}
+	p.grid(g, "")
 }
 
 func direction(m metric.Metric) string {
@@ -166,7 +264,7 @@ func against(r lab.Row) string {
 	if r.Low == nil {
 		return change(r.Delta, r)
 	}
-	return fmt.Sprintf("%s, %.0f %% interval %s, %s", change(r.Delta, r), r.Level*100, interval(r), probability(*r.P))
+	return fmt.Sprintf("%s, %.4g %% interval %s, %s", change(r.Delta, r), r.Level*100, interval(r), probability(*r.P))
 }
 
 func (p *printer) runs(v lab.Verdict) string {
@@ -202,11 +300,11 @@ func (p *printer) informing(v lab.Verdict) {
 	}
 	if len(phases) > 0 {
 		p.line("")
-		p.paragraph("", "For information; these do not decide: of so many, one or two differ by chance. ? = too noisy to tell.")
+		p.paragraph("", "Exploratory; these do not decide. * = stands out among all of them (Benjamini and Hochberg); without it, of so many, one or two differ by chance. ? = too noisy to tell.")
 	}
 	for _, phase := range phases {
 		g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-		g.add("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.0f %% interval", v.Primary.Level*100), "")
+		g.add("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
 		for _, r := range rows[phase] {
 			g.add(title(r.Metric), value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), mark(r))
 		}
@@ -225,7 +323,14 @@ func mark(r lab.Row) string {
 		return ""
 	}
 	switch r.Call {
+	case "":
+		if r.Reason != "" {
+			return "not comparable"
+		}
 	case lab.Better, lab.Worse:
+		if r.Flagged {
+			return string(r.Call) + " *"
+		}
 		return string(r.Call)
 	case lab.NoDifference:
 		return "same"
@@ -290,6 +395,6 @@ func (p *printer) provenance(v lab.Verdict) {
 			p.paragraph("runs of "+arm+"  ", strings.Join(ids, " "))
 		}
 	}
-	p.line("plan       %s, %s", v.Plan.ID, v.Plan.Made.Local().Format(time.DateTime))
+	p.line("plan       %s (%s), %s", v.Plan.ID, v.Hash, v.Plan.Made.Local().Format(time.DateTime))
 	p.line("again      lab compare %s", v.Plan.ID)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"lab/internal/compare"
 	"lab/internal/lab"
 )
 
@@ -22,37 +23,96 @@ func (e *ServerFailedError) Error() string {
 }
 
 // AB makes the runs of a plan: each arm once unmeasured, so that compile caches fill and both arms meet the same
-// machine, then the blocks in the plan's order, a fresh server each. It returns nil when all runs were made. A server
-// that failed ends it with a *ServerFailedError, the user's interrupt with its cause; every run made is stored.
+// machine, then the blocks in the plan's order, a fresh server each, until the plan is judged for good at one of its
+// looks. A block with an invalid run is made again. What comes next follows from the stored runs alone, so a plan that
+// was broken off goes on where it was. It returns nil when nothing more is to be measured. A server that failed ends it
+// with a *ServerFailedError, the user's interrupt with its cause; every run made is stored.
 func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Duration) error {
 	if err := l.DB.SavePlan(plan); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	began := time.Now()
-	arms := map[string]Ready{"A": a, "B": b}
-	if plan.Fresh {
-		for _, arm := range []string{"A", "B"} {
-			at := place{plan: &plan, arm: arm, step: "burn-in " + arm, burnIn: true}
-			if err := l.one(ctx, arms[arm], at); err != nil {
+	s := series{lab: l, plan: plan, arms: map[byte]Ready{'A': a, 'B': b}, began: time.Now(), limit: maxTime}
+	for first := true; ; first = false {
+		runs, err := l.DB.PlanRuns(plan.ID)
+		if err != nil {
+			return fmt.Errorf("read plan: %w", err)
+		}
+		step, more := compare.Next(s.plan, runs)
+		if !more {
+			return nil
+		}
+		if first && plan.Fresh {
+			if err := s.burnIn(ctx); err != nil {
 				return err
 			}
 		}
-	}
-	var longest time.Duration
-	for slot, arm := range plan.Order {
-		block := slot/2 + 1
-		if slot%2 == 0 && maxTime > 0 && time.Since(began)+2*longest > maxTime {
-			return nil // whole blocks only, and decided by time alone, not by what was seen
+		if s.late() {
+			return s.cut(step)
 		}
-		at := place{plan: &plan, arm: string(arm), block: block, slot: slot,
-			step: fmt.Sprintf("pair %d of %d", block, plan.Pairs)}
-		start := time.Now()
-		if err := l.one(ctx, arms[string(arm)], at); err != nil {
+		if err := s.block(ctx, step, len(runs)); err != nil {
 			return err
 		}
-		longest = max(longest, time.Since(start))
+	}
+}
+
+// series is an A/B while its runs are made.
+type series struct {
+	lab     *Lab
+	plan    lab.Plan
+	arms    map[byte]Ready
+	began   time.Time
+	limit   time.Duration // 0: none
+	longest time.Duration // of the runs so far
+}
+
+func (s *series) burnIn(ctx context.Context) error {
+	for _, arm := range []byte("AB") {
+		at := place{plan: &s.plan, arm: string(arm), step: "burn-in " + string(arm), burnIn: true}
+		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// late says whether another block would not end in time: whole blocks only, and decided by time alone, not by what was
+// seen.
+func (s *series) late() bool {
+	return s.limit > 0 && time.Since(s.began)+2*s.longest > s.limit
+}
+
+// cut writes down that the time limit ended the plan before a block.
+func (s *series) cut(before compare.Step) error {
+	s.plan.Cut = max(1, before.Block-1)
+	if err := s.lab.DB.SavePlan(s.plan); err != nil {
+		return fmt.Errorf("save plan: %w", err)
+	}
+	return nil
+}
+
+// block makes both runs of a block.
+func (s *series) block(ctx context.Context, step compare.Step, slot int) error {
+	for i, arm := range []byte(step.Arms) {
+		at := place{plan: &s.plan, arm: string(arm), block: step.Block, try: step.Try, slot: slot + i, step: s.title(step)}
+		start := time.Now()
+		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
+			return err
+		}
+		s.longest = max(s.longest, time.Since(start))
+	}
+	return nil
+}
+
+// title says which block is made, without a word on how the arms compare.
+func (s *series) title(step compare.Step) string {
+	text := fmt.Sprintf("pair %d of %d", step.Block, s.plan.Pairs)
+	if len(s.plan.LookAt()) > 1 {
+		text = fmt.Sprintf("pair %d of at most %d", step.Block, s.plan.Pairs)
+	}
+	if step.Try > 0 {
+		text += ", once more"
+	}
+	return text
 }
 
 func (l *Lab) one(ctx context.Context, r Ready, at place) error {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestAPlanSaysEverythingBeforeItsFirstRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, _ := NewPlan(experiment(nil), faster, Ask{Plan: "standard", Seed: 7})
-	if plan.Pairs != 4 || len(plan.Order) != 8 || plan.Order != again.Order || plan.Primary != "tpot.mean" || plan.Phase != "load" || !plan.Fresh || plan.Margin != .03 {
+	if !slices.Equal(plan.Looks, []int{4, 6, 8}) || plan.Pairs != 8 || plan.Alpha != .0224 || len(plan.Order) != 16 || plan.Order != again.Order || plan.Primary != "tpot.mean" || plan.Phase != "load" || !plan.Fresh || plan.Margin != .03 || plan.Hash() != again.Hash() {
 		t.Errorf("plan %+v", plan)
 	}
 }
@@ -61,12 +62,18 @@ func TestATimeLimitLeavesOutPairsOrRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A run is taken for 2 min of start and 240 requests at 4/s: 3 min. Two burn-ins and n pairs: 6 + 6 n minutes.
-	if plan, err = l.Bound(plan, ask); err != nil || plan.Pairs != 4 || len(plan.Order) != 8 {
+	if plan, err = l.Bound(plan, ask); err != nil || plan.Pairs != 4 || !slices.Equal(plan.Looks, []int{4}) || len(plan.Order) != 8 {
 		t.Errorf("%d pairs, order %s, %v; want 4", plan.Pairs, plan.Order, err)
 	}
 	ask.MaxTime = 10 * time.Minute
 	if _, err := l.Bound(plan, ask); err == nil || !strings.Contains(err.Error(), "too short") {
 		t.Errorf("got %v", err)
+	}
+	ask = Ask{Plan: "standard", Seed: 1, MaxTime: 43 * time.Minute} // six pairs: the last look is left out
+	if looked, _ := NewPlan(experiment(nil), experiment(nil), ask); true {
+		if looked, err = l.Bound(looked, ask); err != nil || !slices.Equal(looked.Looks, []int{4, 6}) || looked.Alpha != .0224 {
+			t.Errorf("looks %v, %v; want 4 and 6", looked.Looks, err)
+		}
 	}
 	e, err := l.Estimate(plan)
 	if err != nil || e.Starts != 10 || e.Run != 3*time.Minute || !strings.Contains(e.CVBasis, "assumed") {

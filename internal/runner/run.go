@@ -22,6 +22,7 @@ type place struct {
 	plan        *lab.Plan
 	arm         string
 	block, slot int
+	try         int    // of the block
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
 
@@ -80,7 +81,7 @@ func (j *job) begin() error {
 	j.clock = epoch.Clock()
 	e := j.ready.Experiment
 	j.run = lab.Run{
-		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Slot: j.at.slot, Sweep: j.at.sweep,
+		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Try: j.at.try, Slot: j.at.slot, Sweep: j.at.sweep,
 		Experiment: e, Key: e.Key(), Host: j.ready.host, Epoch: epoch,
 		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
 	}

@@ -20,12 +20,12 @@ type Statistics struct {
 
 // Cell is one kind of A/B.
 type Cell struct {
-	What    string  `json:"what"`  // "equal arms", "B 3 % slower", "pooled requests, equal arms"
-	Noise   string  `json:"noise"` // beyond chance, see docs/statistics.md
-	Looks   []int   `json:"looks"` // pairs
+	What    string  `json:"what"`   // "equal arms", "B 3 % slower", "pooled requests, equal arms"
+	Noise   string  `json:"noise"`  // beyond chance, see docs/statistics.md
+	Looks   []int   `json:"looks"`  // pairs
 	Level   float64 `json:"level"`  // nominal, two-sided, of each look
 	Margin  float64 `json:"margin"` // 0: the test of a difference alone
-	Told    float64 `json:"told"`  // share called better or worse; of pooled requests: share with p < level
+	Told    float64 `json:"told"`   // share called better or worse; of pooled requests: share with p < level
 	Better  float64 `json:"better"`
 	Worse   float64 `json:"worse"`
 	Same    float64 `json:"no_difference"`
