@@ -55,7 +55,7 @@ func openBench(cmd *cobra.Command, o measureOptions) (*bench, error) {
 	return &bench{line: line, lab: &runner.Lab{
 		DB: db, Self: self, Path: os.Getenv("PATH"), CacheDir: cache, StateDir: stateDir(db.Dir()),
 		LockDir: box.LockFolder(os.Getenv), Getenv: os.Getenv, Command: commandLine(),
-		Version: version(), Status: line.Show, Waiting: waiting(o, line),
+		Version: version(), Status: line.Show, Waiting: waiting(o, line), Notice: line.Print,
 	}}, nil
 }
 

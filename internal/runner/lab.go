@@ -30,6 +30,7 @@ type Lab struct {
 	Version  string           // of lab
 	Manners  Manners          // towards servers that already run
 	Waiting  func(error)      // told once that the box is being measured; nil: do not wait for it
+	Notice   func(string)     // told what was done on the side, such as a server of a killed lab that was ended; nil: nobody is
 	Status   func(lab.Status) // never nil; called a few times a second
 }
 
@@ -142,7 +143,8 @@ func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
 	return nil
 }
 
-// Lock takes the box for measuring: the GPUs that any of the experiments may use, or the host where there is none.
+// Lock takes the box for measuring: the GPUs that any of the experiments may use, or the host where there is none. Then
+// it ends the servers that a killed lab left running: they would be measured too.
 func (l *Lab) Lock(ctx context.Context, experiments ...Ready) (*box.Lock, error) {
 	var devices []string
 	for _, r := range experiments {
@@ -154,7 +156,30 @@ func (l *Lab) Lock(ctx context.Context, experiments ...Ready) (*box.Lock, error)
 	if errors.As(err, &busy) {
 		return nil, &ObstacleError{err}
 	}
-	return lock, err
+	if err != nil {
+		return nil, err
+	}
+	if err := l.endOrphans(ctx); err != nil {
+		lock.Release()
+		return nil, err
+	}
+	return lock, nil
+}
+
+func (l *Lab) endOrphans(ctx context.Context) error {
+	orphans, err := supervisor.Orphans(l.StateDir)
+	if err != nil {
+		return fmt.Errorf("look for servers that were left behind: %w", err)
+	}
+	for _, o := range orphans {
+		if err := o.Clean(ctx); err != nil {
+			return obstacle("end %s, which a killed lab left: %w", o, err)
+		}
+		if l.Notice != nil {
+			l.Notice("ended what a killed lab left: " + o.String())
+		}
+	}
+	return nil
 }
 
 // devices are what an experiment measures on: the GPUs that it names, all of them where it names none that is there,
