@@ -15,28 +15,29 @@ type block [2]lab.Sealed
 // record is what the runs of a plan amount to.
 type record struct {
 	refs     []lab.RunRef
-	blocks   []block // those that count, in order of time
-	made     int     // blocks of which both runs came to their end, valid or not
-	repeated int     // blocks that were made again
-	slots    bool    // no block was repeated: a run's slot says when it was made
+	blocks   []block        // those that count, in order of time
+	made     int            // blocks of which both runs came to their end, valid or not
+	repeated int            // blocks that were made again
+	apart    [][]lab.Sealed // pairs of valid runs that met caches unlike each other
+	slots    bool           // no block was repeated: a run's slot says when it was made
 }
 
-// read sorts the runs of a plan. Only whole blocks of two valid runs count; of a block that was made again because a run
+// read sorts the runs of a plan. A run counts where it is valid and passes the gates of the plan. Only whole blocks of two valid runs count; of a block that was made again because a run
 // of it was invalid, the first try of two valid runs does.
-func read(runs []lab.Sealed) record {
+func read(plan lab.Plan, runs []lab.Sealed) record {
 	type place struct{ block, try int }
 	valid, ended := map[place][]lab.Sealed{}, map[place]int{}
 	r := record{slots: true}
 	for _, run := range runs {
-		ref := lab.RunRef{ID: run.Run.ID, Arm: run.Run.Arm, Block: run.Run.Block, Try: run.Run.Try, Valid: run.Run.Valid()}
+		ref := lab.RunRef{ID: run.Run.ID, Arm: run.Run.Arm, Block: run.Run.Block, Try: run.Run.Try}
+		ref.Why = why(plan, run)
+		ref.Valid = ref.Why == ""
 		at := place{run.Run.Block, run.Run.Try}
 		if run.Run.Outcome == lab.Complete {
 			ended[at]++
 		}
 		if ref.Valid {
 			valid[at] = append(valid[at], run)
-		} else {
-			ref.Why = why(run.Run)
 		}
 		r.refs = append(r.refs, ref)
 	}
@@ -50,7 +51,13 @@ func read(runs []lab.Sealed) record {
 	tries := slices.SortedFunc(maps.Keys(valid), func(a, b place) int { return cmp.Or(a.block-b.block, a.try-b.try) })
 	for _, at := range tries {
 		pair := valid[at]
-		if _, have := blocks[at.block]; have || len(pair) != 2 || pair[0].Run.Arm == pair[1].Run.Arm {
+		if _, have := blocks[at.block]; have {
+			continue
+		}
+		if !whole(plan, pair) {
+			if len(pair) == 2 {
+				r.apart = append(r.apart, pair)
+			}
 			continue
 		}
 		slices.SortFunc(pair, inTime)
@@ -71,19 +78,6 @@ func read(runs []lab.Sealed) record {
 
 func inTime(a, b lab.Sealed) int {
 	return cmp.Or(a.Run.Slot-b.Run.Slot, strings.Compare(a.Run.ID, b.Run.ID))
-}
-
-// why an invalid run does not count, in a few words.
-func why(run lab.Run) string {
-	if run.Failure != nil {
-		return "server failed: " + run.Failure.Reason
-	}
-	for _, f := range run.Findings {
-		if f.Level == lab.Invalid {
-			return f.Code + ": " + f.Detail
-		}
-	}
-	return string(run.Outcome)
 }
 
 // sample is one metric of the runs that count, ready for a fit: y on the scale on which it is compared, arm 0 and 1, and

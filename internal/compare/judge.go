@@ -13,7 +13,7 @@ import (
 // decides; a guardrail can turn better into trade-off; the other metrics are exploratory. Between the looks nothing is
 // estimated.
 func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
-	r := read(runs)
+	r := read(plan, runs)
 	v := judgeAt(plan, runs, r)
 	v.Runs, v.Different = r.refs, differences(plan, runs)
 	if v.Look.Number > 0 && v.Call != lab.InvalidCall {
@@ -64,7 +64,7 @@ func conclusive(c lab.Call) bool { return c == lab.Better || c == lab.Worse || c
 func unreached(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, r record) lab.Call {
 	valid := len(r.blocks)
 	switch {
-	case slices.ContainsFunc(runs, spoilt) && valid < 2:
+	case slices.ContainsFunc(runs, spoilt(plan)) && valid < 2:
 		v.Primary.Reason = [...]string{"no pair of valid runs", "only one pair of valid runs: it shows no noise"}[valid]
 		return lab.InvalidCall
 	case valid == 0 && plan.LookAt()[0] <= plan.Pairs:
@@ -76,8 +76,10 @@ func unreached(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, r record) lab.C
 }
 
 // spoilt says whether a run was made to its end, or its server's, and must not be judged.
-func spoilt(r lab.Sealed) bool {
-	return r.Run.Outcome == lab.Failed || r.Run.Outcome == lab.Complete && !r.Run.Valid()
+func spoilt(plan lab.Plan) func(lab.Sealed) bool {
+	return func(r lab.Sealed) bool {
+		return r.Run.Outcome == lab.Failed || r.Run.Outcome == lab.Complete && why(plan, r) != ""
+	}
 }
 
 // decide fits the primary metric over the first pairs and finds its word.

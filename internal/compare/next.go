@@ -20,7 +20,7 @@ const mostRepeats = 2
 // has ended it. It draws nothing, so a plan that was interrupted goes on as it would have.
 func Next(plan lab.Plan, runs []lab.Sealed) (s Step, ok bool) {
 	s, ok = missing(plan, runs)
-	return s, ok && !conclusive(judgeAt(plan, runs, read(runs)).Call)
+	return s, ok && !conclusive(judgeAt(plan, runs, read(plan, runs)).Call)
 }
 
 // missing is the first block that has no two valid runs.
@@ -29,7 +29,7 @@ func missing(plan lab.Plan, runs []lab.Sealed) (Step, bool) {
 		return Step{}, false
 	}
 	for number := 1; number <= plan.Pairs; number++ {
-		done, spoilt, try := tries(runs, number)
+		done, spoilt, try := tries(plan, runs, number)
 		switch {
 		case done:
 			continue
@@ -45,8 +45,8 @@ func missing(plan lab.Plan, runs []lab.Sealed) (Step, bool) {
 
 // tries says of a block whether a try of it counts, how many tries were spoilt by an invalid run, and which try is next.
 // A try that was broken off is neither.
-func tries(runs []lab.Sealed, number int) (done bool, spoilt, next int) {
-	ended, valid := map[int]int{}, map[int]int{}
+func tries(plan lab.Plan, runs []lab.Sealed, number int) (done bool, spoilt, next int) {
+	ended, valid := map[int]int{}, map[int][]lab.Sealed{}
 	for _, r := range runs {
 		if r.Run.Block != number {
 			continue
@@ -55,13 +55,13 @@ func tries(runs []lab.Sealed, number int) (done bool, spoilt, next int) {
 		if r.Run.Outcome == lab.Complete {
 			ended[r.Run.Try]++
 		}
-		if r.Run.Valid() {
-			valid[r.Run.Try]++
+		if why(plan, r) == "" {
+			valid[r.Run.Try] = append(valid[r.Run.Try], r)
 		}
 	}
 	for try, n := range ended {
 		switch {
-		case n == 2 && valid[try] == 2:
+		case whole(plan, valid[try]):
 			done = true
 		case n == 2:
 			spoilt++

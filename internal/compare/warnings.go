@@ -35,6 +35,9 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 	if lost := len(r.refs) - len(counted); lost > 0 && len(counted) > 0 {
 		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid", lost, len(r.refs))
 	}
+	for _, pair := range r.apart {
+		add("cache-apart", "%s (runs %s and %s do not count)", hitsApart(plan, pair), pair[0].Run.ID, pair[1].Run.ID)
+	}
 	seen := map[string]bool{}
 	for _, run := range counted {
 		for _, f := range run.Run.Findings {

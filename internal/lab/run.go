@@ -85,7 +85,8 @@ const (
 type Finding struct {
 	Code   string `json:"code"` // stable word, such as "client-lag"
 	Level  Level  `json:"level"`
-	Detail string `json:"detail"` // one sentence with the figures
+	Phase  string `json:"phase,omitempty"` // of the load, where it is about one
+	Detail string `json:"detail"`          // one sentence with the figures
 }
 
 // Level says what a finding means for the numbers it stands beside.

@@ -53,6 +53,11 @@ func (c *checker) add(level lab.Level, code, format string, args ...any) {
 	c.findings = append(c.findings, lab.Finding{Code: code, Level: level, Detail: fmt.Sprintf(format, args...)})
 }
 
+// addOf adds a finding about one phase.
+func (c *checker) addOf(p lab.Phase, level lab.Level, code, format string, args ...any) {
+	c.findings = append(c.findings, lab.Finding{Code: code, Level: level, Phase: p.Name, Detail: fmt.Sprintf(format, args...)})
+}
+
 func (c *checker) value(phase, metric string) (float64, bool) {
 	f, ok := c.summary.Figure(phase, metric)
 	return f.Value, ok
@@ -79,6 +84,8 @@ func (c *checker) phase(p lab.Phase) {
 		c.add(lab.Warning, "few-requests", "phase %s: only %d requests succeeded; percentiles of so few say little", p.Name, t.OK)
 	}
 	c.lag(p, t)
+	c.steady(p, t)
+	c.saturated(p, t)
 	c.stamps(p)
 	c.cache(p)
 	c.input(p)

@@ -20,6 +20,7 @@ func Summarise(run lab.Run, t lab.Tables) lab.Summary {
 		if len(w.requests) == 0 {
 			continue
 		}
+		w.requests = w.arrivals()
 		w.bounds(t.Events)
 		w.stamps = stamps(w.requests)
 		s.Phases = append(s.Phases, w.tally())
@@ -101,22 +102,30 @@ func (w *window) tally() lab.Tally {
 func (w *window) figures() []lab.Figure {
 	var all []lab.Figure
 	for _, q := range quantities {
-		values := w.values(q.name)
-		if len(values) == 0 {
+		arrived := w.values(q.name)
+		if len(arrived) == 0 {
 			continue
 		}
-		slices.Sort(values)
+		values := slices.Sorted(slices.Values(arrived))
 		for _, s := range statistics {
 			v := mean(values)
 			if s.quantile >= 0 {
 				v = Quantile(values, s.quantile)
 			}
-			all = append(all, lab.Figure{Phase: w.phase.Name, Metric: q.name + "." + s.name, Value: v, Unit: "s", N: len(values)})
+			f := lab.Figure{Phase: w.phase.Name, Metric: q.name + "." + s.name, Value: v, Unit: "s", N: len(values)}
+			if s.quantile > 0.9 && q.name != "itl" { // of gaps nobody knows which follow which
+				quantilePrecision(&f, arrived, s.quantile)
+			}
+			all = append(all, f)
 		}
 	}
 	for _, m := range singles {
 		if v, n, ok := w.single(m.Name); ok {
-			all = append(all, lab.Figure{Phase: w.phase.Name, Metric: m.Name, Value: v, Unit: m.Unit, N: n})
+			f := lab.Figure{Phase: w.phase.Name, Metric: m.Name, Value: v, Unit: m.Unit, N: n}
+			if m.Name == "goodput" {
+				sharePrecision(&f, w.passed())
+			}
+			all = append(all, f)
 		}
 	}
 	return all
@@ -224,7 +233,16 @@ func (w *window) single(name string) (value float64, n int, ok bool) {
 
 // good counts the requests that succeeded within every limit.
 func (w *window) good() int {
-	n := 0
+	n := 0.0
+	for _, passed := range w.passed() {
+		n += passed
+	}
+	return int(n)
+}
+
+// passed says of each request, in the order of arrival, whether it succeeded within every limit: 1 or 0.
+func (w *window) passed() []float64 {
+	var all []float64
 	for _, r := range w.requests {
 		ok := r.OK()
 		for _, limit := range w.slo {
@@ -241,11 +259,13 @@ func (w *window) good() int {
 			}
 			ok = ok && has && v <= time.Duration(limit.Limit)
 		}
+		passed := 0.0
 		if ok {
-			n++
+			passed = 1
 		}
+		all = append(all, passed)
 	}
-	return n
+	return all
 }
 
 func (w *window) lags() []float64 {
