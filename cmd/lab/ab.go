@@ -7,18 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lab/internal/compare"
 	"lab/internal/lab"
 	"lab/internal/report"
 	"lab/internal/runner"
-	"lab/store"
 )
 
 type abOptions struct {
 	measureOptions
 	ask    runner.Ask
+	gate   gateOptions
 	resume string
-	gate   bool
 	dryRun bool
 }
 
@@ -51,8 +49,9 @@ pairs) and ends at the first that decides. A pair with an invalid run is made ag
 	cmd.Flags().StringVar(&o.ask.Plan, "plan", "standard", "quick (3 pairs), standard (judged after 4, 6 and 8) or strict (after 4, 6, 8 and 10)")
 	cmd.Flags().IntVar(&o.ask.Pairs, "pairs", 0, "a fixed number of pairs of runs, judged once (default: as the plan says)")
 	cmd.Flags().Uint64Var(&o.ask.Seed, "seed", 0, "seed of the coin that chooses the first arm (default: drawn)")
+	cmd.Flags().Var((*percent)(&o.ask.Margin), "margin", "relative difference that does not matter, such as 5% (default: as the files say)")
 	cmd.Flags().DurationVar(&o.ask.MaxTime, "max-time", 0, "leave out pairs that do not fit into this time")
-	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse or a trade-off, 8 when the call is inconclusive")
+	o.gate.addFlags(cmd)
 	cmd.Flags().StringVar(&o.resume, "resume", "", "go on with the A/B of this `ID` (default: the last)")
 	cmd.Flags().Lookup("resume").NoOptDefVal = theLast
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be seen, and stop")
@@ -60,6 +59,9 @@ pairs) and ends at the first that decides. A pair with an invalid run is made ag
 }
 
 func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
+	if err := o.gate.read("ab"); err != nil {
+		return err
+	}
 	b, err := openBench(cmd, o.measureOptions)
 	if err != nil {
 		return err
@@ -97,10 +99,13 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 	if len(args) > 0 {
 		return &usageError{errors.New("lab ab: --resume takes the experiments from the stored plan: give its ID only")}
 	}
-	for _, fixed := range []string{"plan", "pairs", "seed"} {
+	for _, fixed := range []string{"plan", "pairs", "seed", "margin"} {
 		if cmd.Flags().Changed(fixed) {
 			return &usageError{fmt.Errorf("lab ab: --%s was fixed before the first run: --resume does not take it", fixed)}
 		}
+	}
+	if err := o.gate.read("ab"); err != nil {
+		return err
 	}
 	b, err := openBench(cmd, o.measureOptions)
 	if err != nil {
@@ -165,40 +170,4 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 
 func tellKept(cmd *cobra.Command, plan lab.Plan) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab ab --resume=%s    See: lab compare %s\n", plan.ID, plan.ID)
-}
-
-// printVerdict judges a plan from the store alone, as `lab compare` does.
-func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json, gate bool) error {
-	plan, err := db.ResolvePlan(plan.ID) // a time limit may have cut it since
-	if err != nil {
-		return err
-	}
-	runs, err := db.PlanRuns(plan.ID)
-	if err != nil {
-		return err
-	}
-	verdict := compare.Judge(plan, runs)
-	if json {
-		err = report.VerdictJSON(cmd.OutOrStdout(), verdict)
-	} else {
-		err = report.Verdict(cmd.OutOrStdout(), verdict, look(cmd))
-	}
-	if err != nil {
-		return err
-	}
-	return callError(verdict.Call, gate)
-}
-
-// callError is how a verdict ends the command: numbers that must not be judged always by exit 6, the rest only where
-// the user asked for a gate.
-func callError(call lab.Call, gate bool) error {
-	switch {
-	case call == lab.InvalidCall:
-		return &toldError{exitInvalid}
-	case gate && (call == lab.Worse || call == lab.TradeOff):
-		return &toldError{exitGateFailed}
-	case gate && call == lab.Inconclusive:
-		return &toldError{exitUndecided}
-	}
-	return nil
 }

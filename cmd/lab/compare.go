@@ -16,7 +16,7 @@ import (
 
 type compareOptions struct {
 	json bool
-	gate bool
+	gate gateOptions
 }
 
 func newCompare() *cobra.Command {
@@ -29,17 +29,22 @@ With two, runs or result files (of vllm bench serve, or lab's own JSON): their d
 single runs show no noise between runs, so they get no verdict.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.gate.read("compare"); err != nil {
+				return err
+			}
 			if len(args) == 1 {
 				return comparePlan(cmd, args[0], o)
 			}
-			if o.gate {
-				return &usageError{errors.New("lab compare: --gate needs an A/B: two single results get no verdict")}
+			for _, name := range []string{"gate", "fail-on", "junit", "markdown"} {
+				if cmd.Flags().Changed(name) {
+					return &usageError{fmt.Errorf("lab compare: --%s needs an A/B: two single results get no verdict", name)}
+				}
 			}
 			return comparePair(cmd, args[0], args[1], o)
 		},
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
-	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse or a trade-off, 8 when the call is inconclusive")
+	o.gate.addFlags(cmd)
 	return cmd
 }
 

@@ -41,7 +41,7 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	var unknown *store.RefError
 	if errors.As(err, &unknown) {
 		if plan, planErr := db.ResolvePlan(ref); planErr == nil {
-			return printVerdict(cmd, db, plan, o.json, false)
+			return printVerdict(cmd, db, plan, o.json, gateOptions{})
 		}
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"lab/internal/compare"
 	"lab/internal/lab"
 	"lab/store"
 )
@@ -46,13 +47,15 @@ func RunJSON(w io.Writer, s lab.Sealed) error {
 	}{"lab.run/v1", "nanoseconds since run.epoch", s.Run.Valid(), s})
 }
 
-// VerdictJSON writes the answer to an A/B as a document.
-func VerdictJSON(w io.Writer, v lab.Verdict) error {
+// VerdictJSON writes the answer to an A/B as a document, with what became of the rules of a gate.
+func VerdictJSON(w io.Writer, g Gate) error {
+	v := g.Verdict
 	v.Rows, v.Different, v.Runs = list(v.Rows), list(v.Different), list(v.Runs)
 	return document(w, struct {
 		Schema string `json:"schema"`
 		lab.Verdict
-	}{"lab.verdict/v1", v})
+		Rulings []compare.Ruling `json:"rules,omitempty"`
+	}{"lab.verdict/v1", v, g.Rulings})
 }
 
 // entry is a line of the list of runs.

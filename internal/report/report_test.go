@@ -17,6 +17,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"lab/internal/compare"
 	"lab/internal/lab"
 	"lab/store"
 )
@@ -187,6 +188,15 @@ func sealed() lab.Sealed {
 	}
 }
 
+// gate is the verdict with a rule that holds, one that does not, and one that nobody can tell.
+func gate() Gate {
+	return Gate{Verdict: verdict(), Rulings: []compare.Ruling{
+		{Rule: "tpot.mean > +3%", Outcome: compare.Passed, Seen: -.038, Low: is(-.051), High: is(-.024), Level: .95, Why: "a harm as large as the limit can be ruled out"},
+		{Rule: "ttft.p95 > 60ms", Outcome: compare.Broken, Unit: "s", Seen: .0687, Low: is(.0672), High: is(.0702), Level: .95, Why: "there is a harm for certain"},
+		{Rule: "goodput < -1%", Outcome: compare.Undecided, Level: .95, Why: "too few runs, or too much noise, for bounds"},
+	}}
+}
+
 func entries() []store.Entry {
 	headline := sealed().Summary.Figures
 	return []store.Entry{
@@ -217,8 +227,11 @@ func TestARunAListAPlanAndAComparisonReadLikeThis(t *testing.T) {
 		"comparison.txt": func(w io.Writer) error {
 			return Comparison(w, "seqs-64 (2026-11-23 14:05:12)", "out.json (tiny)", rows, "no verdict: one run a side", Options{Width: 80})
 		},
-		"verdict.json":    func(w io.Writer) error { return VerdictJSON(w, verdict()) },
+		"verdict.json":    func(w io.Writer) error { return VerdictJSON(w, Gate{Verdict: verdict()}) },
 		"run.json":        func(w io.Writer) error { return RunJSON(w, sealed()) },
+		"junit.xml":       func(w io.Writer) error { return JUnit(w, gate()) },
+		"gate.md":         func(w io.Writer) error { return Markdown(w, gate()) },
+		"gate.txt":        func(w io.Writer) error { return Rulings(w, gate().Rulings, Options{Width: 80}) },
 		"list.json":       func(w io.Writer) error { return ListJSON(w, entries()) },
 		"plan.json":       func(w io.Writer) error { return PlanJSON(w, verdict().Plan, estimate) },
 		"comparison.json": func(w io.Writer) error { return ComparisonJSON(w, "a", "b", rows, "no verdict") },
@@ -277,13 +290,13 @@ func TestANumberThatJSONDoesNotKnowIsAnErrorNotADocument(t *testing.T) {
 		v := verdict()
 		v.Primary.A = odd
 		var out bytes.Buffer
-		if err := VerdictJSON(&out, v); err == nil || out.Len() > 0 {
+		if err := VerdictJSON(&out, Gate{Verdict: v}); err == nil || out.Len() > 0 {
 			t.Errorf("%g: error %v, %d bytes written", odd, err, out.Len())
 		}
 	}
 	v := verdict()
 	v.Plan.A.Phases[0].Load.Rate = lab.Number(math.Inf(1)) // an experiment may ask for it
-	if err := VerdictJSON(io.Discard, v); err != nil {
+	if err := VerdictJSON(io.Discard, Gate{Verdict: v}); err != nil {
 		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ type Ask struct {
 	Pairs   int           // a fixed number of pairs instead; 0: as the plan says
 	Seed    uint64        // of the coin for the first arm; 0: drawn
 	MaxTime time.Duration // 0: no bound
+	Margin  float64       // relative; 0: as the files say
 }
 
 // design is a named plan: the counts of pairs at which it is judged, and the two-sided error level of each look, so that
@@ -71,6 +72,9 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	seed := ask.Seed
 	if seed == 0 {
 		seed = rand.Uint64()>>1 | 1
+	}
+	if ask.Margin > 0 {
+		a.Margin, b.Margin = ask.Margin, ask.Margin
 	}
 	phase, err := decidingPhase(a, b)
 	if err != nil {

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"lab/internal/compare"
+	"lab/internal/lab"
+	"lab/internal/report"
+	"lab/store"
+)
+
+// gateOptions are the flags of every command that ends in a verdict.
+type gateOptions struct {
+	gate     bool
+	failOn   []string
+	junit    string
+	markdown string
+
+	rules []compare.Rule // of failOn
+}
+
+func (o *gateOptions) addFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse or a trade-off, 8 when the call is inconclusive")
+	cmd.Flags().StringArrayVar(&o.failOn, "fail-on", nil, "exit 7 where this `RULE` is broken, 8 where it is undecided, such as 'ttft.p99 > +5%' (of A) or 'e2el.p95 > 2s' (of B alone); may be repeated")
+	cmd.Flags().StringVar(&o.junit, "junit", "", "also write the result as JUnit XML to `FILE`")
+	cmd.Flags().StringVar(&o.markdown, "markdown", "", "also write the result as Markdown to `FILE`")
+}
+
+// read checks the rules before anything is measured.
+func (o *gateOptions) read(command string) error {
+	for _, text := range o.failOn {
+		rule, err := compare.ParseRule(text)
+		if err != nil {
+			return &usageError{fmt.Errorf("lab %s: %w", command, err)}
+		}
+		o.rules = append(o.rules, rule)
+	}
+	return nil
+}
+
+// printVerdict judges a plan from the store alone.
+func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o gateOptions) error {
+	plan, err := db.ResolvePlan(plan.ID) // a time limit may have cut it since
+	if err != nil {
+		return err
+	}
+	runs, err := db.PlanRuns(plan.ID)
+	if err != nil {
+		return err
+	}
+	gate := report.Gate{Verdict: compare.Judge(plan, runs), Rulings: compare.Rules(plan, runs, o.rules)}
+	if err := o.write(gate); err != nil {
+		return err
+	}
+	if json {
+		err = report.VerdictJSON(cmd.OutOrStdout(), gate)
+	} else {
+		err = report.Verdict(cmd.OutOrStdout(), gate.Verdict, look(cmd))
+		if err == nil {
+			err = report.Rulings(cmd.OutOrStdout(), gate.Rulings, look(cmd))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return gateError(gate, o.gate)
+}
+
+// write makes the files that were asked for.
+func (o *gateOptions) write(g report.Gate) error {
+	for name, print := range map[string]func(io.Writer, report.Gate) error{o.junit: report.JUnit, o.markdown: report.Markdown} {
+		if name == "" {
+			continue
+		}
+		var text bytes.Buffer
+		if err := print(&text, g); err != nil {
+			return err
+		}
+		if err := save(name, text.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gateError is how a verdict ends the command: numbers that must not be judged always by exit 6, broken rules always by
+// 7, the verdict's word only where the user asked for a gate.
+func gateError(g report.Gate, gate bool) error {
+	call := g.Verdict.Call
+	outcomes := map[compare.Outcome]bool{}
+	for _, r := range g.Rulings {
+		outcomes[r.Outcome] = true
+	}
+	switch {
+	case call == lab.InvalidCall:
+		return &toldError{exitInvalid}
+	case outcomes[compare.Broken], gate && (call == lab.Worse || call == lab.TradeOff):
+		return &toldError{exitGateFailed}
+	case outcomes[compare.Undecided], gate && call == lab.Inconclusive:
+		return &toldError{exitUndecided}
+	}
+	return nil
+}

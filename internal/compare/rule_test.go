@@ -1,0 +1,81 @@
+package compare
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+func TestARuleIsReadOrRefusedWithWhatToWrite(t *testing.T) {
+	for text, want := range map[string]Rule{
+		"ttft.p99 > +5%":                  {Metric: "ttft.p99", Above: true, Limit: .05, OfA: true},
+		"output_throughput@saturated<-3%": {Metric: "output_throughput", Phase: "saturated", Limit: -.03, OfA: true},
+		" e2el.p95 > 1500ms":              {Metric: "e2el.p95", Above: true, Limit: 1.5},
+		"energy_per_token > 0.25":         {Metric: "energy_per_token", Above: true, Limit: .25},
+	} {
+		got, err := ParseRule(text)
+		want.Text = got.Text
+		if err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "ttft.p99", "ttft.p98 > 5%", "ttft.p99 > 5", "ttft.p99 > x%", "goodput < NaN", "ttft.p99 > -100%"} {
+		if r, err := ParseRule(text); err == nil {
+			t.Errorf("%q was read as %+v", text, r)
+		}
+	}
+}
+
+func FuzzParseRule(f *testing.F) {
+	f.Add("ttft.p99 > +5%")
+	f.Add("goodput@x < 0.9")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := ParseRule(text)
+		if err == nil && (r.Metric == "" || r.Limit != r.Limit) {
+			t.Errorf("%q: %+v", text, r)
+		}
+	})
+}
+
+// The published shares of the gate at five pairs, noise 1.2 %, margin 3 %: pass 97 % at no harm, 5 % at a harm of the
+// margin; fail 93 % there and 100 % at 5 %.
+func TestTheNonInferiorityGateErrsAsOftenAsPublished(t *testing.T) {
+	random := rand.New(rand.NewPCG(31, 32))
+	rule, err := ParseRule("tpot.mean > +3%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(effect float64) map[Outcome]int {
+		n := map[Outcome]int{}
+		for range 400 {
+			order := Order(5, random.Uint64())
+			plan, runs := experiment(order, draw(random, order, effect))
+			n[Rules(plan, runs, []Rule{rule})[0].Outcome]++
+		}
+		return n
+	}
+	if n := count(0); n[Passed] < 372 || n[Broken] > 14 {
+		t.Errorf("no harm: %v", n)
+	}
+	if n := count(.03); n[Passed] > 36 || n[Broken] < 350 {
+		t.Errorf("a harm of the margin: %v", n)
+	}
+	if n := count(.05); n[Broken] < 395 {
+		t.Errorf("a harm of 5 %%: %v", n)
+	}
+}
+
+func TestALimitOfItsOwnIsHeldByBAlone(t *testing.T) {
+	plan, runs := experiment("ABBAABBA", example) // B near 10.4
+	for text, want := range map[string]Outcome{"tpot.mean > 11s": Passed, "tpot.mean > 10s": Broken, "tpot.mean > 10400ms": Undecided, "tpot.mean@other > 1s": Undecided} {
+		rule, err := ParseRule(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Rules(plan, runs, []Rule{rule})[0]; got.Outcome != want || got.Why == "" {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+	if got := Rules(plan, nil, []Rule{{Metric: "tpot.mean"}})[0]; got.Outcome != Undecided {
+		t.Errorf("no runs: %+v", got)
+	}
+}
