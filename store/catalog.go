@@ -24,6 +24,7 @@ type Entry struct {
 	PlanID   string          `json:"plan,omitempty"`
 	Block    int             `json:"block,omitempty"`
 	Sweep    *lab.SweepPlace `json:"sweep,omitempty"`
+	Baseline *lab.Capture    `json:"baseline,omitempty"`
 	Outcome  lab.Outcome     `json:"outcome"`
 	Valid    bool            `json:"valid"`
 	Started  time.Time       `json:"started"`
@@ -38,7 +39,7 @@ type Entry struct {
 func entryOf(s lab.Sealed) Entry {
 	run := s.Run
 	e := Entry{
-		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block, Sweep: run.Sweep,
+		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block, Sweep: run.Sweep, Baseline: run.Baseline,
 		Outcome: run.Outcome, Valid: run.Valid(), Started: run.Epoch.Wall, Took: run.Ended, Key: run.Key, Tags: run.Tags,
 	}
 	if e.Model == "" {
@@ -172,6 +173,13 @@ func putEntries(tx *bbolt.Tx, runs []lab.Sealed) error {
 			return err
 		}
 		if p := sealed.Run.Plan; p != nil {
+			var kept lab.Plan
+			if _, err := get(tx, "plans", p.ID, &kept); err != nil {
+				return err
+			}
+			if kept.Cut > 0 { // which came after the plan's runs
+				continue
+			}
 			if err := put(tx, "plans", p.ID, p); err != nil {
 				return err
 			}

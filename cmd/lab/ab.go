@@ -46,6 +46,11 @@ pairs) and ends at the first that decides. A pair with an invalid run is made ag
 		},
 	}
 	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *abOptions) addFlags(cmd *cobra.Command) {
+	o.measureOptions.addFlags(cmd)
 	cmd.Flags().StringVar(&o.ask.Plan, "plan", "standard", "quick (3 pairs), standard (judged after 4, 6 and 8) or strict (after 4, 6, 8 and 10)")
 	cmd.Flags().IntVar(&o.ask.Pairs, "pairs", 0, "a fixed number of pairs of runs, judged once (default: as the plan says)")
 	cmd.Flags().Uint64Var(&o.ask.Seed, "seed", 0, "seed of the coin that chooses the first arm (default: drawn)")
@@ -55,7 +60,6 @@ pairs) and ends at the first that decides. A pair with an invalid run is made ag
 	cmd.Flags().StringVar(&o.resume, "resume", "", "go on with the A/B of this `ID` (default: the last)")
 	cmd.Flags().Lookup("resume").NoOptDefVal = theLast
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be seen, and stop")
-	return cmd
 }
 
 func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
@@ -74,6 +78,11 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	if err := errors.Join(errA, errB); err != nil { // the faults of both files at once
 		return err
 	}
+	return abOf(cmd, b, readyA, readyB, o)
+}
+
+// abOf plans an A/B of two experiments, makes its runs and judges it.
+func abOf(cmd *cobra.Command, b *bench, readyA, readyB runner.Ready, o abOptions) error {
 	plan, err := runner.NewPlan(readyA.Experiment, readyB.Experiment, o.ask)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func newDemo() *cobra.Command {
 		},
 	}
 	o.ask.Plan = "quick"
-	o.addFlags(cmd)
+	o.measureOptions.addFlags(cmd)
 	return cmd
 }
 

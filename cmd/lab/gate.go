@@ -52,8 +52,19 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 	if err != nil {
 		return err
 	}
-	gate := report.Gate{Verdict: compare.Judge(plan, runs), Rulings: compare.Rules(plan, runs, o.rules)}
-	if err := o.write(gate); err != nil {
+	rules := o.rules
+	if plan.Baseline != "" {
+		rules = append([]compare.Rule{compare.Harm(plan)}, rules...)
+		o.gate = true
+	}
+	gate := report.Gate{Verdict: compare.Judge(plan, runs), Rulings: compare.Rules(plan, runs, rules)}
+	return tellVerdict(cmd, gate, json, o)
+}
+
+// tellVerdict prints a verdict, writes the files that were asked for, and turns it into an exit code.
+func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions) error {
+	err := o.write(gate)
+	if err != nil {
 		return err
 	}
 	if json {
@@ -100,7 +111,7 @@ func gateError(g report.Gate, gate bool) error {
 		return &toldError{exitInvalid}
 	case outcomes[compare.Broken], gate && (call == lab.Worse || call == lab.TradeOff):
 		return &toldError{exitGateFailed}
-	case outcomes[compare.Undecided], gate && call == lab.Inconclusive:
+	case outcomes[compare.Undecided], gate && call == lab.Inconclusive && g.Verdict.Plan.Baseline == "": // of a baseline's check the rule tells
 		return &toldError{exitUndecided}
 	}
 	return nil

@@ -76,6 +76,17 @@ func absolute(text, unit string) (float64, error) {
 	return v, nil
 }
 
+// Harm is the rule of a check: a harm to the deciding metric as large as the margin.
+func Harm(plan lab.Plan) Rule {
+	m, _ := metric.Find(plan.Primary)
+	r := Rule{Metric: plan.Primary, OfA: true, Above: m.Sense != metric.Higher, Limit: plan.Margin}
+	if !r.Above {
+		r.Limit = -plan.Margin
+	}
+	r.Text = fmt.Sprintf("%s %s %+.4g%%", r.Metric, map[bool]string{true: ">", false: "<"}[r.Above], r.Limit*100)
+	return r
+}
+
 // Ruling is what became of a rule.
 type Ruling struct {
 	Rule    string   `json:"rule"`

@@ -6,13 +6,14 @@ import (
 
 // Run is one execution of one experiment on one server process.
 type Run struct {
-	ID         string      `json:"id"`              // sorts by time, see NewID
-	Plan       *Plan       `json:"plan,omitempty"`  // the A/B this run belongs to
-	Arm        string      `json:"arm,omitempty"`   // "A" or "B" within a plan
-	Block      int         `json:"block,omitempty"` // pair number within a plan, from 1; 0: a run that is not measured (burn-in)
-	Try        int         `json:"try,omitempty"`   // of the block: 1 and 2 are repeats of it, because a run of it was invalid
-	Slot       int         `json:"slot,omitempty"`  // position in the order of measured runs, from 0
-	Sweep      *SweepPlace `json:"sweep,omitempty"` // the sweep this run belongs to
+	ID         string      `json:"id"`                 // sorts by time, see NewID
+	Plan       *Plan       `json:"plan,omitempty"`     // the A/B this run belongs to
+	Arm        string      `json:"arm,omitempty"`      // "A" or "B" within a plan
+	Block      int         `json:"block,omitempty"`    // pair number within a plan, from 1; 0: a run that is not measured (burn-in)
+	Try        int         `json:"try,omitempty"`      // of the block: 1 and 2 are repeats of it, because a run of it was invalid
+	Slot       int         `json:"slot,omitempty"`     // position in the order of measured runs, from 0
+	Sweep      *SweepPlace `json:"sweep,omitempty"`    // the sweep this run belongs to
+	Baseline   *Capture    `json:"baseline,omitempty"` // the baseline this run belongs to
 	Experiment Experiment  `json:"experiment"`
 	Key        string      `json:"key"` // Experiment.Key()
 	Host       Host        `json:"host"`
@@ -27,6 +28,13 @@ type Run struct {
 	Failure  *Failure      `json:"failure,omitempty"`
 	Findings []Finding     `json:"findings,omitempty"`
 	Ended    time.Duration `json:"ended,omitempty"` // since Epoch
+}
+
+// Capture is a baseline as it was taken at one time: several runs of one experiment.
+type Capture struct {
+	Name string `json:"name"`
+	ID   string `json:"id"`   // sorts by time, like a run's
+	Runs int    `json:"runs"` // that it is made of when it is whole
 }
 
 // Import says where a run comes from that was not made here. Such a run can be looked at and set beside others; no A/B

@@ -19,6 +19,8 @@ type Ask struct {
 	Seed    uint64        // of the coin for the first arm; 0: drawn
 	MaxTime time.Duration // 0: no bound
 	Margin  float64       // relative; 0: as the files say
+
+	Baseline string // A is the configuration of this baseline
 }
 
 // design is a named plan: the counts of pairs at which it is judged, and the two-sided error level of each look, so that
@@ -87,7 +89,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	now := time.Now()
 	p := lab.Plan{
 		ID: lab.NewID(now), Made: now.UTC().Round(0), Name: name, Pairs: d.looks[len(d.looks)-1], Looks: d.looks, Seed: seed,
-		Phase: phase.Name, Primary: primary, Margin: a.Margin, Alpha: d.alpha, Strict: d.strict, Fresh: !a.Attached(), A: a, B: b,
+		Phase: phase.Name, Primary: primary, Margin: a.Margin, Alpha: d.alpha, Strict: d.strict, Fresh: !a.Attached(), A: a, B: b, Baseline: ask.Baseline,
 	}
 	p.Order, p.Guardrails = compare.Order(p.Pairs, seed), guardrails(p)
 	return p, nil

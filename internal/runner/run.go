@@ -26,6 +26,8 @@ type place struct {
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
 
+	baseline *lab.Capture
+
 	sweep *lab.SweepPlace
 	on    *serving // made on this server, which runs already; nil: on one of its own
 	keep  bool     // if all goes well the server is left running for the next run
@@ -81,7 +83,7 @@ func (j *job) begin() error {
 	j.clock = epoch.Clock()
 	e := j.ready.Experiment
 	j.run = lab.Run{
-		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Try: j.at.try, Slot: j.at.slot, Sweep: j.at.sweep,
+		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Try: j.at.try, Slot: j.at.slot, Sweep: j.at.sweep, Baseline: j.capture(),
 		Experiment: e, Key: e.Key(), Host: j.ready.host, Epoch: epoch,
 		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
 	}
@@ -91,6 +93,14 @@ func (j *job) begin() error {
 	}
 	j.status = status{emit: j.lab.Status, now: lab.Status{Run: j.run.ID, Title: j.title(), Step: j.at.step}, clock: j.clock}
 	return nil
+}
+
+// capture is the baseline that a measured run belongs to.
+func (j *job) capture() *lab.Capture {
+	if j.at.burnIn {
+		return nil
+	}
+	return j.at.baseline
 }
 
 func (j *job) title() string {

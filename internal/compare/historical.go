@@ -1,0 +1,209 @@
+package compare
+
+import (
+	"math"
+	"time"
+
+	"lab/internal/lab"
+	"lab/internal/metric"
+)
+
+// Against sets runs beside stored ones. The two were not made in turn, so what changed on the box in between is in the
+// difference: the answer is historical, never better or worse. The intervals are Welch's.
+func Against(name string, stored, now []lab.Sealed) lab.Verdict {
+	v := lab.Verdict{Call: lab.Historical, Plan: lab.Plan{ID: now[0].Run.ID, Made: now[0].Run.Epoch.Wall, Name: "against baseline " + name,
+		Pairs: min(len(stored), len(now)), Alpha: 0.05, Fresh: true, A: stored[0].Run.Experiment, B: now[0].Run.Experiment, Margin: now[0].Run.Experiment.Margin}}
+	v.Plan.Phase, v.Plan.Primary = deciding(v.Plan.B)
+	v.Hash = v.Plan.Hash()
+	for arm, runs := range map[string][]lab.Sealed{"A": stored, "B": now} {
+		for _, r := range runs {
+			v.Runs = append(v.Runs, lab.RunRef{ID: r.Run.ID, Arm: arm, Valid: r.Run.Valid(), Why: why(v.Plan, r)})
+		}
+	}
+	v.Different = differences(v.Plan, arms(stored, now))
+	v.Look = lab.Look{Number: 1, Of: 1, Pairs: v.Plan.Pairs, Final: true}
+	for _, phase := range judged(v.Plan.B) {
+		for _, m := range metric.Catalogue() {
+			row, ok := historicalRow(v.Plan, phase, m, stored, now)
+			switch {
+			case !ok:
+			case m.Name == v.Plan.Primary && phase == primaryPhase(v.Plan):
+				v.Primary = row
+			default:
+				v.Rows = append(v.Rows, row)
+			}
+		}
+	}
+	v.Primary.Call = lab.Historical
+	return v
+}
+
+// deciding is what an experiment by itself is judged by.
+func deciding(e lab.Experiment) (phase, primary string) {
+	for _, p := range e.Phases {
+		if p.Judged {
+			phase, primary = p.Name, metric.Default(p.Load)
+			break
+		}
+	}
+	if e.Primary != "" {
+		primary = e.Primary
+	}
+	return phase, primary
+}
+
+// arms puts both into one list, each with its arm.
+func arms(a, b []lab.Sealed) []lab.Sealed {
+	var all []lab.Sealed
+	for _, r := range a {
+		r.Run.Arm = "A"
+		all = append(all, r)
+	}
+	for _, r := range b {
+		r.Run.Arm = "B"
+		all = append(all, r)
+	}
+	return all
+}
+
+func historicalRow(plan lab.Plan, phase string, m metric.Metric, stored, now []lab.Sealed) (lab.Row, bool) {
+	row := lab.Row{Phase: phase, Metric: m.Name, Unit: m.Unit, Higher: m.Sense == metric.Higher, Absolute: m.Share, Level: 1 - plan.Alpha, N: plan.Pairs}
+	a, okA := values(phase, m, stored)
+	b, okB := values(phase, m, now)
+	if !okA || !okB {
+		return row, false
+	}
+	scale, relative := math.Exp, math.Expm1
+	if m.Share {
+		scale = func(v float64) float64 { return v }
+		relative = scale
+	}
+	row.A, row.B, row.Delta = scale(average(a)), scale(average(b)), relative(average(b)-average(a))
+	f, ok := welchT(a, b)
+	if !ok {
+		row.Reason = "too few runs for an interval"
+		return row, true
+	}
+	half := quantile(1-plan.Alpha/2, f.df) * f.se
+	row.Low, row.High, row.P = finite(relative(f.delta-half)), finite(relative(f.delta+half)), finite(f.p())
+	return row, true
+}
+
+// values are a metric's figures on the scale on which it is compared.
+func values(phase string, m metric.Metric, runs []lab.Sealed) ([]float64, bool) {
+	var all []float64
+	for _, r := range runs {
+		f, ok := r.Summary.Figure(phase, m.Name)
+		if !ok || !m.Share && f.Value <= 0 {
+			return nil, false
+		}
+		v := f.Value
+		if !m.Share {
+			v = math.Log(v)
+		}
+		all = append(all, v)
+	}
+	return all, len(all) > 0
+}
+
+// HistoricalRules tests rules on a historical verdict by what was seen: a limit of A holds for the difference as it
+// stands, since no bound on it means anything.
+func HistoricalRules(v lab.Verdict, rules []Rule) []Ruling {
+	var all []Ruling
+	for _, r := range rules {
+		out := Ruling{Rule: r.Text, Outcome: Undecided, Why: "there is no such figure"}
+		for _, row := range append([]lab.Row{v.Primary}, v.Rows...) {
+			if row.Metric != r.Metric || r.Phase != "" && row.Phase != r.Phase || r.Phase == "" && row.Phase != v.Plan.Phase && row.Phase != metric.WholeRun {
+				continue
+			}
+			out.Seen = row.Delta
+			if !r.OfA {
+				out.Seen, out.Unit = row.B, row.Unit
+			}
+			out.Outcome, out.Why = Passed, "within the limit as seen; the two were not measured in turn"
+			if r.Above && out.Seen > r.Limit || !r.Above && out.Seen < r.Limit {
+				out.Outcome, out.Why = Broken, "beyond the limit as seen; the two were not measured in turn"
+			}
+			break
+		}
+		all = append(all, out)
+	}
+	return all
+}
+
+// History is a figure of one configuration over time.
+type History struct {
+	Phase  string  `json:"phase"`
+	Metric string  `json:"metric"`
+	Unit   string  `json:"unit"`
+	Higher bool    `json:"higher_is_better"`
+	Points []Point `json:"points"`
+}
+
+// HistoryOf is the history of what decides, over runs in order of time.
+func HistoryOf(runs []lab.Sealed) History {
+	if len(runs) == 0 {
+		return History{}
+	}
+	var h History
+	h.Phase, h.Metric = deciding(runs[0].Run.Experiment)
+	m, _ := metric.Find(h.Metric)
+	h.Unit, h.Higher = m.Unit, m.Sense == metric.Higher
+	for _, r := range runs {
+		if f, ok := r.Summary.Figure(h.Phase, h.Metric); ok {
+			h.Points = append(h.Points, Point{Run: r.Run.ID, At: r.Run.Epoch.Wall, Host: r.Run.Host.Name, Server: r.Run.Server.Version, Value: f.Value})
+		}
+	}
+	h.Points = changes(h.Points)
+	return h
+}
+
+// Point is a run in a history.
+type Point struct {
+	Run    string    `json:"run"`
+	At     time.Time `json:"at"`
+	Host   string    `json:"host"`
+	Server string    `json:"server_version"`
+	Value  float64   `json:"value"`
+	Change float64   `json:"change,omitempty"` // relative to the runs before it, where a lasting change begins here; else 0
+}
+
+// Limits of a change point: that the means on both sides differ by chance has at most this probability, and they differ
+// by at least so much (the rules of Hunter, docs/statistics.md).
+const (
+	changeLevel    = 0.001
+	smallestChange = 0.05
+	fewestEachSide = 3
+)
+
+// changes finds the lasting changes in the figures of one configuration over time, in order.
+func changes(points []Point) []Point {
+	out := append([]Point(nil), points...)
+	logs := make([]float64, len(points))
+	for i, p := range points {
+		if p.Value <= 0 {
+			return out
+		}
+		logs[i] = math.Log(p.Value)
+	}
+	split(out, logs)
+	return out
+}
+
+// split marks the place where both sides differ most, if they do, and looks further on either side.
+func split(points []Point, logs []float64) {
+	best, at, change := changeLevel, -1, 0.0
+	for i := fewestEachSide; i+fewestEachSide <= len(logs); i++ {
+		f, ok := welchT(logs[:i], logs[i:])
+		// Every place is looked at, so each counts for only a part of the level.
+		if ok && math.Abs(math.Expm1(f.delta)) >= smallestChange && f.p()*float64(len(logs)) < best {
+			best, at, change = f.p()*float64(len(logs)), i, math.Expm1(f.delta)
+		}
+	}
+	if at < 0 {
+		return
+	}
+	points[at].Change = change
+	split(points[:at], logs[:at])
+	split(points[at:], logs[at:])
+}

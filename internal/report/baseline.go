@@ -1,0 +1,151 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"lab/internal/compare"
+	"lab/internal/lab"
+	"lab/internal/metric"
+	"lab/store"
+)
+
+// Baseline prints a capture: what it is of, and its figures over the runs.
+func Baseline(w io.Writer, b store.Baseline, runs []lab.Sealed, o Options) error {
+	p := &printer{w: w, o: o}
+	first := runs[0].Run
+	p.line("baseline %s: %s, %d runs, captured %s", b.Name, first.Experiment.Name, len(runs), first.Epoch.Wall.Local().Format(time.DateTime))
+	p.line("%s", server(first))
+	p.line("")
+	g := &grid{right: map[int]bool{1: true, 2: true}}
+	g.add("over the runs", "mean", "varies by")
+	for _, f := range compare.Spreads(runs) {
+		if detail(f.Metric) {
+			continue
+		}
+		g.add(title(f.Metric)+phaseSuffix(f.Phase, runs), value(f.Mean, f.Unit), varies(f))
+	}
+	p.grid(g, "")
+	p.line("")
+	p.paragraph("", fmt.Sprintf("Check what you make of it: lab baseline check %s FILE", b.Name))
+	return p.err
+}
+
+// varies says how much a figure varies from run to run.
+func varies(s compare.Spread) string {
+	if s.Absolute {
+		return fmt.Sprintf("%.2g pp", s.SD*100)
+	}
+	return fmt.Sprintf("%.2g %%", s.SD*100)
+}
+
+// phaseSuffix names the phase where the runs have several.
+func phaseSuffix(phase string, runs []lab.Sealed) string {
+	if len(runs[0].Summary.Phases) < 2 || phase == metric.WholeRun {
+		return ""
+	}
+	return ", " + phase
+}
+
+// BaselineJSON writes a capture as a document.
+func BaselineJSON(w io.Writer, b store.Baseline, runs []lab.Sealed) error {
+	return document(w, struct {
+		Schema     string           `json:"schema"`
+		Name       string           `json:"name"`
+		ID         string           `json:"id"`
+		Runs       []string         `json:"runs"`
+		Key        string           `json:"key"`
+		Host       lab.Host         `json:"host"`
+		Server     string           `json:"server_version"`
+		Experiment lab.Experiment   `json:"experiment"`
+		Figures    []compare.Spread `json:"figures"`
+	}{"lab.baseline/v1", b.Name, b.ID, b.Valid(), runs[0].Run.Key, runs[0].Run.Host, runs[0].Run.Server.Version, runs[0].Run.Experiment, list(compare.Spreads(runs))})
+}
+
+// Baselines lists the captures of the store, newest last.
+func Baselines(w io.Writer, all []store.Baseline, o Options) error {
+	p := &printer{w: w, o: o}
+	if len(all) == 0 {
+		p.line("no baselines yet; `lab baseline set NAME FILE` makes one")
+		return p.err
+	}
+	g := &grid{right: map[int]bool{2: true}, free: 1}
+	g.add("baseline", "experiment", "runs", "captured", "")
+	for i, b := range all {
+		state := ""
+		switch {
+		case !b.Whole():
+			state = fmt.Sprintf("broken off: %d planned", b.Capture.Runs)
+		case replaced(all[i+1:], b.Name):
+			state = "replaced since"
+		}
+		g.add(b.Name, b.Runs[0].Name, fmt.Sprint(len(b.Valid())), b.Runs[0].Started.Local().Format(time.DateTime), state)
+	}
+	p.grid(g, "")
+	return p.err
+}
+
+func replaced(later []store.Baseline, name string) bool {
+	for _, b := range later {
+		if b.Name == name && b.Whole() {
+			return true
+		}
+	}
+	return false
+}
+
+// BaselinesJSON writes the captures of the store as a document.
+func BaselinesJSON(w io.Writer, all []store.Baseline) error {
+	type capture struct {
+		Name  string   `json:"name"`
+		ID    string   `json:"id"`
+		Runs  []string `json:"runs"`
+		Want  int      `json:"runs_planned"`
+		Whole bool     `json:"whole"`
+		Key   string   `json:"key"`
+	}
+	captures := []capture{}
+	for _, b := range all {
+		captures = append(captures, capture{b.Name, b.ID, list(b.Valid()), b.Capture.Runs, b.Whole(), b.Runs[0].Key})
+	}
+	return document(w, struct {
+		Schema    string    `json:"schema"`
+		Baselines []capture `json:"baselines"`
+	}{"lab.baselines/v1", captures})
+}
+
+// History prints a figure of one configuration over time, and where it changed for good.
+func History(w io.Writer, name string, h compare.History, o Options) error {
+	p := &printer{w: w, o: o}
+	p.line("%s of %s in phase %s, every valid run of this configuration", title(h.Metric), name, h.Phase)
+	p.line("")
+	g := &grid{right: map[int]bool{2: true}}
+	for _, point := range h.Points {
+		mark := ""
+		if point.Change != 0 {
+			word := "worse"
+			if (point.Change > 0) == h.Higher {
+				word = "better"
+			}
+			mark = fmt.Sprintf("<- from here %+.1f %%, %s", point.Change*100, word)
+		}
+		g.add(point.At.Local().Format(time.DateTime), point.Run, value(point.Value, h.Unit), "vllm "+point.Server, mark)
+	}
+	if len(h.Points) == 0 {
+		p.line("no run yet")
+		return p.err
+	}
+	p.grid(g, "")
+	return p.err
+}
+
+// HistoryJSON writes a history as a document.
+func HistoryJSON(w io.Writer, name string, h compare.History) error {
+	h.Points = list(h.Points)
+	return document(w, struct {
+		Schema   string `json:"schema"`
+		Baseline string `json:"baseline"`
+		compare.History
+	}{"lab.history/v1", name, h})
+}
