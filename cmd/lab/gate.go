@@ -10,6 +10,7 @@ import (
 	"lab/internal/compare"
 	"lab/internal/lab"
 	"lab/internal/report"
+	"lab/internal/runner"
 	"lab/store"
 )
 
@@ -58,6 +59,11 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 		o.gate = true
 	}
 	gate := report.Gate{Verdict: compare.Judge(plan, runs), Rulings: compare.Rules(plan, runs, rules)}
+	if c, known := runner.Calibration(db, plan); known {
+		if warning, below := c.Floor(gate.Verdict); below {
+			gate.Verdict.Warnings = append(gate.Verdict.Warnings, warning)
+		}
+	}
 	return tellVerdict(cmd, gate, json, o)
 }
 

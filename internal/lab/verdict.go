@@ -26,6 +26,7 @@ type Plan struct {
 	B       Experiment `json:"b"`
 
 	Guardrails []Guardrail `json:"guardrails,omitempty"` // what must not become worse
+	Calibrates bool        `json:"calibrates,omitempty"` // both arms are the same on purpose, to learn the noise of the box
 	Baseline   string      `json:"baseline,omitempty"`   // A is the configuration of this baseline, and the A/B its check
 	Cut        int         `json:"cut,omitempty"`        // pairs after which a time limit ended it; 0: none did
 }

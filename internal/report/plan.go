@@ -33,7 +33,7 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 		for _, g := range plan.Guardrails {
 			names = append(names, title(g.Metric)+" in phase "+g.Phase)
 		}
-		say("must not worsen", strings.Join(names, ", "))
+		say("guardrails", strings.Join(names, ", "))
 	}
 	a := load(plan.A, plan.Phase)
 	say("load", point(a)+"; "+work(a))

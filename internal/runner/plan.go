@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"lab/gpu"
 	"lab/internal/compare"
 	"lab/internal/lab"
 	"lab/internal/metric"
@@ -20,7 +21,8 @@ type Ask struct {
 	MaxTime time.Duration // 0: no bound
 	Margin  float64       // relative; 0: as the files say
 
-	Baseline string // A is the configuration of this baseline
+	Baseline   string // A is the configuration of this baseline
+	Calibrates bool   // both arms are the same on purpose
 }
 
 // design is a named plan: the counts of pairs at which it is judged, and the two-sided error level of each look, so that
@@ -89,7 +91,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	now := time.Now()
 	p := lab.Plan{
 		ID: lab.NewID(now), Made: now.UTC().Round(0), Name: name, Pairs: d.looks[len(d.looks)-1], Looks: d.looks, Seed: seed,
-		Phase: phase.Name, Primary: primary, Margin: a.Margin, Alpha: d.alpha, Strict: d.strict, Fresh: !a.Attached(), A: a, B: b, Baseline: ask.Baseline,
+		Phase: phase.Name, Primary: primary, Margin: a.Margin, Alpha: d.alpha, Strict: d.strict, Fresh: !a.Attached(), A: a, B: b, Baseline: ask.Baseline, Calibrates: ask.Calibrates,
 	}
 	p.Order, p.Guardrails = compare.Order(p.Pairs, seed), guardrails(p)
 	return p, nil
@@ -196,8 +198,8 @@ func (l *Lab) Estimate(plan lab.Plan) (Estimate, error) {
 		e.Run, e.Basis = (timeA+timeB)/2, basis
 	}
 	e.Total = e.Run * time.Duration(len(plan.Order)+burnIns(plan))
-	if cv, ok := l.noise(plan); ok {
-		e.CV, e.CVBasis = cv, "from the last A/B of these files on this box"
+	if cv, basis, ok := l.noise(plan); ok {
+		e.CV, e.CVBasis = cv, basis
 	}
 	e.MDE = compare.MDE(e.CV, plan.Pairs, plan.Alpha)
 	return e, nil
@@ -257,14 +259,14 @@ func assumeTime(e lab.Experiment) (time.Duration, string) {
 	return run, basis
 }
 
-// noise is the run CV of the last finished A/B of the same two experiments.
-func (l *Lab) noise(plan lab.Plan) (float64, bool) {
+// noise is the run CV of the last finished A/B of the same two experiments, or else of the last calibration of this box
+// with the same model.
+func (l *Lab) noise(plan lab.Plan) (cv float64, basis string, ok bool) {
 	plans, err := l.DB.Plans()
 	if err != nil {
-		return 0, false // the estimate then says that it assumes
+		return 0, "", false // the estimate then says that it assumes
 	}
-	for i := len(plans) - 1; i >= 0; i-- {
-		p := plans[i]
+	for _, p := range slices.Backward(plans) {
 		if p.A.Key() != plan.A.Key() || p.B.Key() != plan.B.Key() {
 			continue
 		}
@@ -273,10 +275,42 @@ func (l *Lab) noise(plan lab.Plan) (float64, bool) {
 			continue
 		}
 		if cv := compare.Judge(p, runs).Primary.CV; cv != nil {
-			return *cv, true
+			return *cv, "from the last A/B of these files on this box", true
 		}
 	}
-	return 0, false
+	if c, found := Calibration(l.DB, plan); found {
+		for _, n := range c.Noise {
+			if n.Phase == plan.Phase && n.Metric == plan.Primary {
+				return n.CV, "from calibration " + c.Plan, true
+			}
+		}
+	}
+	return 0, "", false
+}
+
+// Calibration is the last one of this box with the model of a plan.
+func Calibration(db *store.DB, plan lab.Plan) (compare.Calibration, bool) {
+	plans, err := db.Plans()
+	if err != nil {
+		return compare.Calibration{}, false
+	}
+	for _, p := range slices.Backward(plans) {
+		if !p.Calibrates || p.ID == plan.ID || p.A.Server.Model != plan.A.Server.Model {
+			continue
+		}
+		runs, err := db.PlanRuns(p.ID)
+		if err != nil || len(runs) == 0 || !here(runs[0].Run.Host) {
+			continue
+		}
+		return compare.Calibrate(p, runs), true
+	}
+	return compare.Calibration{}, false
+}
+
+// here says whether a run was made on this box.
+func here(was lab.Host) bool {
+	host, err := gpu.Host()
+	return err == nil && host.Name == was.Name && host.CPU == was.CPU
 }
 
 // Bound fits a plan into a time limit by leaving out pairs, before anything was measured; it refuses where not even
