@@ -49,7 +49,7 @@ a second look.
 	group("look", "Look:", newList(), newShow(), newProfile(), newVisualize())
 	group("data", "Data:", newAggregate(), newExport(), newImport(), newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
-	root.AddCommand(newSampler(), newExitCodes())
+	root.AddCommand(newSampler(), newExitCodes(), newVerdictWords())
 	for _, c := range append(root.Commands(), root) {
 		checkArgs(c)
 	}
