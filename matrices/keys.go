@@ -69,6 +69,7 @@ var keys = map[string]key{
 	"load.name":            {doc: "what the phase is called; default load, in a list phase-1, phase-2 …"},
 	"load.judged":          {doc: "its figures enter the verdict; default true"},
 	"load.rate":            {doc: "open loop: requests a second, or inf for all at once"},
+	"load.capacity_share":  {doc: "open loop: rate as a share of what the server can carry (of an A/B: the slower arm), measured before the first run; at most 80%", share: true},
 	"load.concurrency":     {doc: "closed loop: requests in flight; with rate: at most so many"},
 	"load.requests":        {doc: "ends after so many requests"},
 	"load.duration":        {doc: "ends after this time, such as 60s"},

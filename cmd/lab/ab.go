@@ -160,8 +160,18 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
+	arms, err := b.lab.LoadPoints(cmd.Context(), readyA, readyB)
+	if err != nil {
+		return abFailed(cmd, b, plan, err)
+	}
+	plan.A, plan.B = arms[0].Experiment, arms[1].Experiment
 	b.line.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
-	err = b.lab.AB(cmd.Context(), plan, readyA, readyB, limit)
+	err = b.lab.AB(cmd.Context(), plan, arms[0], arms[1], limit)
+	return abFailed(cmd, b, plan, err)
+}
+
+// abFailed tells what ended the runs of an A/B early; nil where nothing did.
+func abFailed(cmd *cobra.Command, b *bench, plan lab.Plan, err error) error {
 	b.line.Close()
 	var failed *runner.ServerFailedError
 	if errors.As(err, &failed) {

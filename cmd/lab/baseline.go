@@ -131,7 +131,10 @@ func makeCapture(cmd *cobra.Command, b *bench, ready runner.Ready, c lab.Capture
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
-	err = b.lab.Capture(cmd.Context(), ready, c, have)
+	arms, err := b.lab.LoadPoints(cmd.Context(), ready)
+	if err == nil {
+		err = b.lab.Capture(cmd.Context(), arms[0], c, have)
+	}
 	b.line.Close()
 	var failed *runner.ServerFailedError
 	var invalid *runner.InvalidError
@@ -277,9 +280,13 @@ func checkStored(cmd *cobra.Command, b *bench, was store.Baseline, stored []lab.
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
+	arms, err := b.lab.LoadPoints(cmd.Context(), runner.Ready{Experiment: stored[0].Run.Experiment}, ready)
+	if err != nil {
+		return interrupted(cmd.Context(), err)
+	}
 	var now []lab.Sealed
 	for range max(1, o.runs) {
-		sealed, err := b.lab.Run(cmd.Context(), ready)
+		sealed, err := b.lab.Run(cmd.Context(), arms[1])
 		if err != nil {
 			return err
 		}

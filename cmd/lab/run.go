@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,7 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
-	sealed, err := b.lab.Run(cmd.Context(), ready)
+	sealed, err := runAt(cmd, b, ready)
 	b.line.Close()
 	if err != nil {
 		return err
@@ -54,6 +55,19 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 		return err
 	}
 	return runError(cmd, sealed.Run)
+}
+
+// runAt makes the run, at a load point that is found first where the file asks for one.
+func runAt(cmd *cobra.Command, b *bench, ready runner.Ready) (lab.Sealed, error) {
+	arms, err := b.lab.LoadPoints(cmd.Context(), ready)
+	var failed *runner.ServerFailedError
+	if errors.As(err, &failed) {
+		return lab.Sealed{Run: failed.Run}, nil // told like any run that failed
+	}
+	if err != nil {
+		return lab.Sealed{}, interrupted(cmd.Context(), err)
+	}
+	return b.lab.Run(cmd.Context(), arms[0])
 }
 
 // runError is how a run that was recorded ends the command.

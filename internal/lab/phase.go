@@ -24,6 +24,10 @@ type Load struct {
 	Seed        uint64   `json:"seed"`
 	Warmup      int      `json:"warmup"` // requests before the phase, of the same kind but with other prompts, not measured
 
+	// In place of Rate: the share of what the servers can carry, measured before the first run (of an A/B the smaller of
+	// both arms). It stays beside the rate that came of it.
+	CapacityShare float64 `json:"capacity_share,omitempty"`
+
 	RampUp *RampUp `json:"ramp_up,omitempty"` // in place of Rate: a rate that changes over the requests
 
 	API            string         `json:"api"`                       // "completions" or "chat"
@@ -56,7 +60,12 @@ func (r RampUp) At(i, n int) float64 {
 }
 
 // Open says whether arrivals follow a schedule of their own, whatever the server does.
-func (l Load) Open() bool { return l.Rate > 0 || l.RampUp != nil || l.Timed() }
+func (l Load) Open() bool {
+	return l.Rate > 0 || l.RampUp != nil || l.Timed() || l.CapacityShare > 0
+}
+
+// Unsettled says whether the rate is still to be found by measuring the capacity.
+func (l Load) Unsettled() bool { return l.CapacityShare > 0 && l.Rate == 0 }
 
 // Timed says whether the data set itself says when each request is sent.
 func (l Load) Timed() bool { return l.Dataset.Trace != nil && !l.Dataset.Trace.Untimed }

@@ -126,6 +126,9 @@ func (v *validator) positive(path string, n *int) {
 	}
 }
 
+// MostCapacity is the largest share of the capacity at which latencies are judged.
+const MostCapacity = 0.8
+
 func (v *validator) phase(path string, p Phase) {
 	l := p.Load
 	if p.Name == "" {
@@ -142,6 +145,12 @@ func (v *validator) phase(path string, p Phase) {
 	}
 	if !l.Open() && l.Concurrency == 0 {
 		v.fault(path, "says neither rate (open loop, requests a second) nor concurrency (closed loop, requests in flight)")
+	}
+	if s := l.CapacityShare; s < 0 || s > MostCapacity {
+		v.fault(path+".capacity_share", "must be above 0%% and at most %g%%: nearer to the capacity the queue says how long the run was, not how fast the server is", MostCapacity*100)
+	}
+	if l.CapacityShare > 0 && (l.RampUp != nil || l.Timed()) {
+		v.fault(path+".capacity_share", "takes the place of a rate, and the load has arrival times of its own already")
 	}
 	if l.Requests < 0 {
 		v.fault(path+".requests", "must be above zero")

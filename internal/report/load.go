@@ -26,6 +26,12 @@ func point(l lab.Load) string {
 	case math.IsInf(float64(l.Rate), 1):
 		return "all requests at once" + bound
 	}
+	if l.Unsettled() {
+		return fmt.Sprintf("open loop at %g %% of the capacity, which is measured first%s", l.CapacityShare*100, bound)
+	}
+	if l.CapacityShare > 0 {
+		bound = fmt.Sprintf(" (%g %% of the capacity)", l.CapacityShare*100) + bound
+	}
 	return fmt.Sprintf("open loop, %s requests/s%s", l.Rate, bound)
 }
 

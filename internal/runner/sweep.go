@@ -94,6 +94,9 @@ func (l *Lab) PrepareSweep(ctx context.Context, s lab.Sweep, steps []SweepStep) 
 			return nil, context.Cause(ctx)
 		}
 		c := s.Cells[step.Cell]
+		if err := settled(c.Experiment); err != nil {
+			return nil, &CellError{step.Cell, c.Name, err}
+		}
 		r, known := servers[c.Experiment.Server.Key()]
 		var err error
 		if known {
@@ -108,6 +111,20 @@ func (l *Lab) PrepareSweep(ctx context.Context, s lab.Sweep, steps []SweepStep) 
 		ready[step.Cell] = r
 	}
 	return ready, nil
+}
+
+// settled refuses loads whose rate is still to be found: the cells of a sweep are compared at the loads that it names.
+func settled(e lab.Experiment) error {
+	for i, p := range e.Phases {
+		if p.Load.Unsettled() {
+			path := "load.capacity_share"
+			if len(e.Phases) > 1 {
+				path = fmt.Sprintf("load[%d].capacity_share", i)
+			}
+			return lab.Faults{{Path: path, Problem: "a sweep needs rates: it is for lab run, lab ab and lab baseline"}}
+		}
+	}
+	return nil
 }
 
 // Sweep makes the steps that are not done. A cell whose server fails does not keep the others from being measured, unless
