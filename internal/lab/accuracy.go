@@ -4,15 +4,14 @@ import "time"
 
 // ClientAccuracy is how far the figures of lab's load client, and of others, are from a server that knows its own timing.
 type ClientAccuracy struct {
-	Host     Host           `json:"host"`
-	Lab      string         `json:"lab_version"`
-	Places   string         `json:"places"`  // which core each side had
-	Pinned   bool           `json:"pinned"`  // each side had a core of its own
-	Repeat   int            `json:"repeat"`  // runs of each client; every value is their median
-	Clients  []string       `json:"clients"` // lab first
-	Versions []string       `json:"versions,omitempty"`
-	Took     time.Duration  `json:"took"`
-	Loads    []AccuracyLoad `json:"loads"`
+	Host    Host           `json:"host"`
+	Lab     string         `json:"lab_version"`
+	Places  string         `json:"places"`  // which core each side had
+	Pinned  bool           `json:"pinned"`  // each side had a core of its own
+	Repeat  int            `json:"repeat"`  // runs of each client; every value is their median
+	Clients []string       `json:"clients"` // lab first
+	Took    time.Duration  `json:"took"`
+	Loads   []AccuracyLoad `json:"loads"`
 }
 
 // AccuracyLoad is what came out under one load.

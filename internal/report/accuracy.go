@@ -36,18 +36,20 @@ func ClientAccuracy(w io.Writer, a lab.ClientAccuracy, o Options) error {
 		missed += p.accuracyLoad(l, a.Clients)
 	}
 	p.line("")
-	switch {
-	case missed > 0:
-		p.line("%s targets are missed (%s)", p.bold(fmt.Sprint(missed)), length(a.Took))
-	default:
+	switch missed {
+	case 0:
 		p.line("no target is missed (%s)", length(a.Took))
+	case 1:
+		p.line("%s target is missed (%s)", p.bold("1"), length(a.Took))
+	default:
+		p.line("%s targets are missed (%s)", p.bold(fmt.Sprint(missed)), length(a.Took))
 	}
 	return p.err
 }
 
 // accuracyLoad prints one load and says how many targets are missed under it.
 func (p *printer) accuracyLoad(l lab.AccuracyLoad, clients []string) (missed int) {
-	p.paragraph("", fmt.Sprintf("%s: %d requests of %d tokens; the first token %s after a request was read, then one every %s",
+	p.paragraph("", fmt.Sprintf("%s: %d requests of %d tokens, the first %s after the request was read, then one every %s",
 		p.bold(l.Title), l.Requests, l.Tokens, briefly(l.First), briefly(l.Gap)))
 	g := &grid{right: map[int]bool{1: true, 2: true}}
 	head := []string{"", "n", clients[0], "target", ""}
@@ -78,7 +80,11 @@ func accuracyCells(r lab.AccuracyRow, clients []string) []string {
 		if ok {
 			text = threeDigits(c.Value)
 		}
-		if c.Ratio != nil {
+		switch {
+		case c.Ratio == nil:
+		case *c.Ratio < 0.01:
+			ratio = "<0.01"
+		default:
 			ratio = fmt.Sprintf("%.2f", *c.Ratio)
 		}
 		if i > 0 {

@@ -19,8 +19,8 @@ import (
 // The clients that can be measured.
 const (
 	nameLab   = "lab"
-	namePlain = "plain net/http"
-	nameVLLM  = "vllm bench serve"
+	namePlain = "net/http"
+	nameVLLM  = "vllm bench"
 )
 
 // report is what a client gave for one load.
@@ -75,7 +75,9 @@ func (o Options) runLab(ctx context.Context, s setting) (report, error) {
 	return r, r.readRecords(records)
 }
 
-func profileName(l lab.Load) string { return strings.ReplaceAll(title(l), " ", "-") + ".pprof" }
+func profileName(l lab.Load) string {
+	return strings.NewReplacer(" ", "-", "/", "-per-").Replace(title(l)) + ".pprof"
+}
 
 func (r *report) readRecords(dir string) error {
 	db, err := store.Open(dir)
