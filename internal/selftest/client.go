@@ -212,7 +212,7 @@ func (o *outcome) cell(client, figure string) (lab.AccuracyCell, bool) {
 	if len(values)%2 == 0 {
 		median = (values[middle-1] + median) / 2
 	}
-	return lab.AccuracyCell{Client: client, Value: median, N: runs[0].n}, true
+	return lab.AccuracyCell{Client: client, Value: rounded(median, 1e6), N: runs[0].n}, true
 }
 
 // promises are the limits of a load.
@@ -235,7 +235,7 @@ func judge(row *lab.AccuracyRow, promised []limit) {
 	}
 	for i := range row.Cells {
 		if c := &row.Cells[i]; c.Client != nameLab && c.Value > 0 && ours.Value > 0 {
-			ratio := ours.Value / c.Value
+			ratio := rounded(ours.Value/c.Value, 1e4)
 			c.Ratio = &ratio
 		}
 	}
@@ -246,3 +246,6 @@ func judge(row *lab.AccuracyRow, promised []limit) {
 		}
 	}
 }
+
+// rounded cuts what no clock can tell: a value in milliseconds has nanoseconds.
+func rounded(v, parts float64) float64 { return math.Round(v*parts) / parts }

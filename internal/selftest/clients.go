@@ -188,7 +188,7 @@ func parseVLLM(text []byte) ([]Seen, error) {
 		Gaps   [][]float64 `json:"itls"`
 		Errors []string    `json:"errors"`
 	}
-	text = []byte(strings.ReplaceAll(string(text), "Infinity", "null")) // its rate, which is no JSON
+	text = []byte(strings.NewReplacer("Infinity", "null", "NaN", "null").Replace(string(text))) // Python's words, which are no JSON
 	if err := json.Unmarshal(text, &result); err != nil {
 		return nil, fmt.Errorf("read the result of %s: %w", nameVLLM, err)
 	}

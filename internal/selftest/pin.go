@@ -13,9 +13,10 @@ import (
 // cpuSet is a thread's affinity mask, as the kernel lays it out for up to 1024 cores.
 type cpuSet [16]uint64
 
-func affinity() (cpuSet, error) {
+// affinity is that of a thread; 0: the calling one.
+func affinity(thread int) (cpuSet, error) {
 	var set cpuSet
-	_, _, errno := syscall.Syscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
+	_, _, errno := syscall.Syscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(thread), unsafe.Sizeof(set), uintptr(unsafe.Pointer(&set)))
 	if errno != 0 {
 		return set, os.NewSyscallError("sched_getaffinity", errno)
 	}
@@ -50,7 +51,7 @@ type places struct {
 // choosePlaces gives the server one core and the client another.
 func choosePlaces() places {
 	free := places{server: -1, client: -1}
-	set, err := affinity()
+	set, err := affinity(0)
 	if err != nil {
 		free.note = fmt.Sprintf("nothing is pinned to a core (%v): server and client disturb each other", err)
 		return free
@@ -72,7 +73,7 @@ func startOn(core int, cmd *exec.Cmd) error {
 		return cmd.Start()
 	}
 	runtime.LockOSThread()
-	before, err := affinity()
+	before, err := affinity(0)
 	if err != nil {
 		runtime.UnlockOSThread()
 		return err

@@ -35,16 +35,22 @@ func parseRequest(text []byte) (request, error) {
 		}
 		return request{}, errIncomplete
 	}
+	if bytes.Count(text[:end], []byte("\n")) != bytes.Count(text[:end], []byte("\r\n")) {
+		return request{}, errors.New("a line of the head does not end with CR LF")
+	}
 	line, fields, _ := bytes.Cut(text[:end], []byte("\r\n"))
 	parts := bytes.Split(line, []byte(" "))
-	if len(parts) != 3 || !bytes.HasPrefix(parts[2], []byte("HTTP/1.")) {
-		return request{}, errors.New("the first line is not that of an HTTP/1 request")
+	if len(parts) != 3 || string(parts[2]) != "HTTP/1.1" {
+		return request{}, errors.New("the first line is not that of an HTTP/1.1 request")
 	}
 	r := request{method: string(parts[0]), path: string(parts[1])}
 	length := 0
 	for len(fields) > 0 {
 		line, fields, _ = bytes.Cut(fields, []byte("\r\n"))
-		name, value, _ := bytes.Cut(line, []byte(":"))
+		name, value, found := bytes.Cut(line, []byte(":"))
+		if !found || len(name) == 0 || bytes.ContainsAny(name, " \t") { // a folded line too, which nobody sends any more
+			return request{}, errors.New("a line of the head has no name")
+		}
 		value = bytes.TrimSpace(value)
 		switch {
 		case bytes.EqualFold(name, []byte("Content-Length")):
