@@ -132,11 +132,13 @@ func (o Options) one(ctx context.Context, l lab.Load, c client, places places) (
 	}
 	defer os.RemoveAll(scratch)
 	timing := Timing{First: firstToken, Gap: tokenGap, Input: l.Dataset.InputTokens}
+	watch := watchOthers(places)
 	server, err := startTruth(ctx, append([]string{o.Self}, o.Server...), places.server, timing)
 	if err != nil {
 		return nil, nil, err
 	}
 	r, err := c.run(ctx, setting{url: server.url, load: l, scratch: filepath.Clean(scratch), core: places.client})
+	others, known := watch.share(server.cmd.Process.Pid, r.cpu)
 	truth, truthErr := server.end()
 	if err != nil {
 		return nil, nil, err
@@ -145,6 +147,12 @@ func (o Options) one(ctx context.Context, l lab.Load, c client, places places) (
 		return nil, nil, truthErr
 	}
 	values, notes := compare(r, truth, timing)
+	if known {
+		values["others"] = value{100 * others.value, others.n}
+		if others.value > crowded {
+			notes = append(notes, "other programs had a good part of the two cores: its figures are of a crowded machine")
+		}
+	}
 	return values, notes, nil
 }
 

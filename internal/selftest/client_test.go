@@ -143,3 +143,20 @@ func TestAChildStaysOnItsCore(t *testing.T) {
 		t.Errorf("the parent's cores are %v afterwards, were %v", after.cores(), before.cores())
 	}
 }
+
+func TestOtherProgramsAreWhatTheCoresDidBesides(t *testing.T) {
+	const stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 1 20 5000 7 3 4 2 0 0\ncpu1 10 0 0 6000 0 0 0 0 0 0\ncpu10 1 1 1 1 1 1 1 1 0 0\n"
+	if busy, err := occupied([]byte(stat), 0, 1); err != nil || busy != 1400*time.Millisecond {
+		t.Errorf("both cores were busy for %s (%v), want 1.4 s", busy, err)
+	}
+	if _, err := occupied([]byte(stat), 0, 2); err == nil {
+		t.Error("a core that is not there was busy")
+	}
+	const process = "17 (a (b) c) S 1 17 17 0 -1 4194560 100 0 0 0 250 50 7 7 20 0 5 0 1000"
+	if cpu, err := used([]byte(process)); err != nil || cpu != 3*time.Second {
+		t.Errorf("the process used %s (%v), want 3 s", cpu, err)
+	}
+	if _, err := used([]byte("17 (x) S 1")); err == nil {
+		t.Error("half a line was read")
+	}
+}

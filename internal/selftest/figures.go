@@ -29,6 +29,7 @@ var figures = []figure{
 	{"start_up", "start-up to first request", "ms"},
 	{"server_late.p99", "server late, p99", "ms"},
 	{"server_late.max", "server late, max", "ms"},
+	{"others", "other programs on the two cores", "%"},
 }
 
 // value is a figure of one run. It is absent where n is 0.
