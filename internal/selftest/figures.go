@@ -104,10 +104,10 @@ func (t *tally) add(s Seen, known Truth) {
 		if i == 0 {
 			continue
 		}
-		gap, true_ := s.Tokens[i]-s.Tokens[i-1], at-known.Before[i-1]
+		gap, written := s.Tokens[i]-s.Tokens[i-1], at-known.Before[i-1]
 		t.put("gap", ms(gap))
-		t.put("gap.truth", ms(true_))
-		t.put("gap_error", max(ms(gap-true_), ms(true_-gap)))
+		t.put("gap.truth", ms(written))
+		t.put("gap_error", max(ms(gap-written), ms(written-gap)))
 	}
 }
 
