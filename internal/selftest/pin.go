@@ -50,20 +50,30 @@ type places struct {
 
 // choosePlaces gives the server one core and the client another.
 func choosePlaces() places {
-	free := places{server: -1, client: -1}
+	unpinned := places{server: -1, client: -1}
 	set, err := affinity(0)
 	if err != nil {
-		free.note = fmt.Sprintf("nothing is pinned to a core (%v): server and client disturb each other", err)
-		return free
+		unpinned.note = notPinned(err)
+		return unpinned
 	}
 	cores := set.cores()
 	if len(cores) < 2 {
-		free.note = "there is one core only: server and client take turns on it, and each is late because of the other"
-		return free
+		unpinned.note = "there is one core only: server and client take turns on it, and each is late because of the other"
+		return unpinned
 	}
 	p := places{server: cores[0], client: cores[1]}
+	for _, core := range cores[:2] {
+		if err := onCore(core, func() error { return nil }); err != nil {
+			unpinned.note = notPinned(err)
+			return unpinned
+		}
+	}
 	p.note = fmt.Sprintf("truth server on core %d, each client in turn on core %d, with all its processes", p.server, p.client)
 	return p
+}
+
+func notPinned(err error) string {
+	return fmt.Sprintf("nothing is pinned to a core (%v): server and client disturb each other", err)
 }
 
 // startOn starts a command on one core. A child inherits the affinity of the thread that made it, so it is there from its
@@ -72,6 +82,11 @@ func startOn(core int, cmd *exec.Cmd) error {
 	if core < 0 {
 		return cmd.Start()
 	}
+	return onCore(core, cmd.Start)
+}
+
+// onCore calls f on a thread that stays on one core meanwhile.
+func onCore(core int, f func() error) error {
 	runtime.LockOSThread()
 	before, err := affinity(0)
 	if err != nil {
@@ -84,9 +99,9 @@ func startOn(core int, cmd *exec.Cmd) error {
 		runtime.UnlockOSThread()
 		return err
 	}
-	started := cmd.Start()
+	err = f()
 	if before.stay() == nil { // else the thread ends with its goroutine: nothing else may run on it
 		runtime.UnlockOSThread()
 	}
-	return started
+	return err
 }
