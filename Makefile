@@ -21,8 +21,10 @@ test:
 demo: build
 	bin/lab demo
 
-bench:
+# Go's benchmarks, then the load clients beside each other (an installed vllm's included): some ten minutes.
+bench: build
 	go test -run '^$$' -bench . -benchmem ./...
+	scripts/bench-client $(VLLM)
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -24,7 +24,7 @@ var floors = map[string]int{
 
 	"internal/compare": 2, "internal/correlate": 2, "internal/kit": 2, "internal/box": 2,
 
-	"internal/runner": 3, "internal/selftest": 3, "internal/live": 3, "internal/report": 3,
+	"internal/runner": 3, "internal/live": 3, "internal/report": 3, "internal/selftest": 3,
 
 	"cmd/lab": 4,
 
@@ -44,7 +44,7 @@ var owners = map[string][]string{
 	"github.com/klauspost/":      {"profiling"},
 	"charm.land/":                {"internal/report", "internal/live"},
 	"gonum.org/":                 {"internal/compare"},
-	"os/exec":                    {"supervisor", "gpu"},
+	"os/exec":                    {"supervisor", "gpu", "internal/selftest"},
 	"golang.org/x/term":          {"cmd/lab"},
 	"golang.org/x/text":          {"internal/tokenizer"},
 	"golang.org/x/image":         {"internal/report/chart"},

@@ -1,3 +1,3 @@
-// Package selftest proves lab's claims on the machine it runs on: that its verdicts err as rarely as they say, and that
-// its client measures as exactly as it says.
+// Package selftest proves lab's own measuring on the machine it runs on: the load client against a server whose timing is known
+// because it keeps its own stamps, beside other clients that are measured in the same way.
 package selftest

@@ -1,4 +1,4 @@
-package selftest
+package compare
 
 import (
 	"math"
@@ -6,20 +6,19 @@ import (
 	"runtime"
 	"sync"
 
-	"lab/internal/compare"
 	"lab/internal/lab"
 )
 
-// Statistics is how often verdicts err, counted over simulated A/Bs that went through the same code as real ones.
-type Statistics struct {
-	Trials int    `json:"trials"` // A/Bs a cell
-	Seed   uint64 `json:"seed"`
-	Cells  []Cell `json:"cells"`
-	Passed bool   `json:"passed"`
+// ErrorCounts is how often verdicts err, counted over simulated A/Bs that went through the same code as real ones.
+type ErrorCounts struct {
+	Trials int         `json:"trials"` // A/Bs a cell
+	Seed   uint64      `json:"seed"`
+	Cells  []ErrorCell `json:"cells"`
+	Passed bool        `json:"passed"`
 }
 
-// Cell is one kind of A/B.
-type Cell struct {
+// ErrorCell is one kind of A/B.
+type ErrorCell struct {
 	What    string  `json:"what"`   // "equal arms", "B 3 % slower", "pooled requests, equal arms"
 	Noise   string  `json:"noise"`  // beyond chance, see docs/statistics.md
 	Looks   []int   `json:"looks"`  // pairs
@@ -40,32 +39,32 @@ type Cell struct {
 var (
 	standardLooks = []int{4, 6, 8}
 	standardLevel = 0.0224
-	margin        = 0.03
+	trialMargin   = 0.03
 )
 
-// RunStatistics counts over so many A/Bs a cell; the same seed gives the same counts.
-func RunStatistics(trials int, seed uint64) Statistics {
-	var cells []Cell
+// CountErrors counts over so many A/Bs a cell; the same seed gives the same counts.
+func CountErrors(trials int, seed uint64) ErrorCounts {
+	var cells []ErrorCell
 	for _, noise := range noises {
 		for _, pairs := range []int{4, 6, 8} {
-			cells = append(cells, Cell{What: "equal arms", Noise: noise, Looks: []int{pairs}, Level: 0.05, Least: 0.01, Most: 0.07})
+			cells = append(cells, ErrorCell{What: "equal arms", Noise: noise, Looks: []int{pairs}, Level: 0.05, Least: 0.01, Most: 0.07})
 		}
 	}
 	for _, noise := range noises {
-		cells = append(cells, Cell{What: "equal arms", Noise: noise, Looks: standardLooks, Level: standardLevel, Most: 0.06})
+		cells = append(cells, ErrorCell{What: "equal arms", Noise: noise, Looks: standardLooks, Level: standardLevel, Most: 0.06})
 	}
 	for _, noise := range noises {
-		cells = append(cells, Cell{What: "equal arms", Noise: noise, Looks: standardLooks, Level: standardLevel, Margin: margin, Most: 0.05})
+		cells = append(cells, ErrorCell{What: "equal arms", Noise: noise, Looks: standardLooks, Level: standardLevel, Margin: trialMargin, Most: 0.05})
 	}
 	cells = append(cells,
-		Cell{What: "B 3 % slower", Noise: "none", Looks: []int{5}, Level: 0.05, Least: 0.85, Most: 1},
-		Cell{What: "B 5 % slower", Noise: "none", Looks: []int{5}, Level: 0.05, Least: 0.99, Most: 1},
-		Cell{What: "B 5 % slower", Noise: "none", Looks: standardLooks, Level: standardLevel, Margin: margin, Least: 0.99, Most: 1},
-		Cell{What: "B 5 % slower", Noise: "linear", Looks: standardLooks, Level: standardLevel, Margin: margin, Least: 0.99, Most: 1},
-		Cell{What: "B 3 % slower", Noise: "none", Looks: standardLooks, Level: standardLevel, Margin: margin, Least: 0.90, Most: 1},
-		Cell{What: pooledRequests, Noise: "none", Looks: []int{5}, Level: 0.05, Least: 0.30, Most: 1},
+		ErrorCell{What: "B 3 % slower", Noise: "none", Looks: []int{5}, Level: 0.05, Least: 0.85, Most: 1},
+		ErrorCell{What: "B 5 % slower", Noise: "none", Looks: []int{5}, Level: 0.05, Least: 0.99, Most: 1},
+		ErrorCell{What: "B 5 % slower", Noise: "none", Looks: standardLooks, Level: standardLevel, Margin: trialMargin, Least: 0.99, Most: 1},
+		ErrorCell{What: "B 5 % slower", Noise: "linear", Looks: standardLooks, Level: standardLevel, Margin: trialMargin, Least: 0.99, Most: 1},
+		ErrorCell{What: "B 3 % slower", Noise: "none", Looks: standardLooks, Level: standardLevel, Margin: trialMargin, Least: 0.90, Most: 1},
+		ErrorCell{What: pooledRequests, Noise: "none", Looks: []int{5}, Level: 0.05, Least: 0.30, Most: 1},
 	)
-	s := Statistics{Trials: trials, Seed: seed, Cells: cells, Passed: true}
+	s := ErrorCounts{Trials: trials, Seed: seed, Cells: cells, Passed: true}
 	var all sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i := range s.Cells {
@@ -87,17 +86,17 @@ const pooledRequests = "pooled requests, equal arms"
 
 var effects = map[string]float64{"B 3 % slower": 0.03, "B 5 % slower": 0.05}
 
-func (c *Cell) count(trials int, random *rand.Rand) {
+func (c *ErrorCell) count(trials int, random *rand.Rand) {
 	part := 1 / float64(trials)
 	for range trials {
-		p := plan(random, c.Looks, c.Level, c.Margin)
+		p := trialPlan(random, c.Looks, c.Level, c.Margin)
 		if c.What == pooledRequests {
 			if pooled(random, p.Order) < c.Level {
 				c.Told += part
 			}
 			continue
 		}
-		v := compare.Judge(p, sealed(p, draw(random, c.Noise, p.Order, effects[c.What])))
+		v := Judge(p, sealedRuns(p, noisyRuns(random, c.Noise, p.Order, effects[c.What])))
 		c.Pairs += part * float64(v.Look.Pairs)
 		switch v.Call {
 		case lab.Better:

@@ -1,18 +1,17 @@
-package selftest
+package compare
 
 import (
 	"math"
 	"math/rand/v2"
 
-	"lab/internal/compare"
 	"lab/internal/lab"
 )
 
 // noises are the ways in which the runs of an A/B differ beyond chance; docs/statistics.md describes them.
 var noises = []string{"none", "linear", "warm-up", "ar1", "heavy", "carry-over"}
 
-// runCV is the noise from run to run of the model: relative standard deviation of a run's figure.
-const runCV = 0.012
+// trialCV is the noise from run to run of the model: relative standard deviation of a run's figure.
+const trialCV = 0.012
 
 // drifts are the parts of log y that the kind of noise adds at each slot.
 func drifts(random *rand.Rand, kind, order string) []float64 {
@@ -46,11 +45,11 @@ func newAR(random *rand.Rand, rho, sd float64) func() float64 {
 	}
 }
 
-// draw makes the figures of an A/B's runs: time per token in seconds, B slower by effect.
-func draw(random *rand.Rand, kind, order string, effect float64) []float64 {
+// noisyRuns makes the figures of an A/B's runs: time per token in seconds, B slower by effect.
+func noisyRuns(random *rand.Rand, kind, order string, effect float64) []float64 {
 	values := drifts(random, kind, order)
 	for t := range values {
-		start := runCV * random.NormFloat64()
+		start := trialCV * random.NormFloat64()
 		if kind == "heavy" && random.Float64() < 0.1 {
 			start *= 5
 		}
@@ -63,16 +62,16 @@ func draw(random *rand.Rand, kind, order string, effect float64) []float64 {
 	return values
 }
 
-// plan is that of an A/B with the looks at their nominal level, deciding by time per token.
-func plan(random *rand.Rand, looks []int, level, margin float64) lab.Plan {
+// trialPlan is that of an A/B with the looks at their nominal level, deciding by time per token.
+func trialPlan(random *rand.Rand, looks []int, level, margin float64) lab.Plan {
 	e := lab.Experiment{Phases: []lab.Phase{{Name: "load", Judged: true, Load: lab.Load{Rate: 1}}}}
 	pairs, seed := looks[len(looks)-1], random.Uint64()
-	return lab.Plan{Pairs: pairs, Looks: looks, Order: compare.Order(pairs, seed), Seed: seed, Phase: "load", Primary: "tpot.mean",
+	return lab.Plan{Pairs: pairs, Looks: looks, Order: Order(pairs, seed), Seed: seed, Phase: "load", Primary: "tpot.mean",
 		Margin: margin, Alpha: level, Fresh: true, A: e, B: e}
 }
 
-// sealed are the runs of a plan with the values.
-func sealed(p lab.Plan, values []float64) []lab.Sealed {
+// sealedRuns are the runs of a plan with the values.
+func sealedRuns(p lab.Plan, values []float64) []lab.Sealed {
 	runs := make([]lab.Sealed, len(values))
 	for t, v := range values {
 		runs[t] = lab.Sealed{
