@@ -194,15 +194,33 @@ func (c *clues) explained(s *standing, tokens float64) float64 {
 	return 0
 }
 
-// ownPrefill: first tokens of lab's own requests came with the end of the stall. Requests that were sent while it
+// ownPrefill: first tokens of lab's own requests came with the ends of the slow gaps. Requests that were sent while a gap
 // went on did not make it.
 func (c *clues) ownPrefill(s *standing) suspect {
-	tokens, n := c.prompts(s.from, s.to, s.usual, s.from+s.length()/4)
+	tokens, n := c.computed(s)
 	part := c.explained(s, float64(tokens))
 	if part == 0 {
 		return suspect{}
 	}
-	return suspect{CausePrefill, 0.8 * part, fmt.Sprintf("%d requests with %d prompt tokens had their first token at its end, some %.0f ms of computing", n, tokens, c.cost*float64(tokens)*1e3)}
+	return suspect{CausePrefill, 0.8 * part, fmt.Sprintf("%d requests with %d prompt tokens had their first token with it, some %.0f ms of computing", n, tokens, c.cost*float64(tokens)*1e3)}
+}
+
+// computed are the prompt tokens of own requests in the slow gaps of the stream that lost most, and the requests.
+func (c *clues) computed(s *standing) (tokens, requests int) {
+	worst := s.each[0]
+	for _, e := range s.each {
+		if e.lost > worst.lost {
+			worst = e
+		}
+	}
+	chunks := c.v.requests[worst.stream].Chunks
+	j, _ := slices.BinarySearchFunc(chunks, worst.from, func(k lab.Chunk, at time.Duration) int { return int(k.At - at) })
+	for j++; j < len(chunks) && chunks[j].At <= worst.to; j++ {
+		from, to := chunks[j-1].At, chunks[j].At
+		n, r := c.prompts(from, to, s.usual, from+(to-from)/4)
+		tokens, requests = tokens+n, requests+r
+	}
+	return tokens, requests
 }
 
 // foreignPrefill: the engine counted more prompt tokens around the stall than lab's own requests have.
@@ -216,7 +234,7 @@ func (c *clues) foreignPrefill(s *standing) suspect {
 		return suspect{}
 	}
 	// Requests near the readings may be in either; they count as own.
-	const edge = 100 * time.Millisecond
+	edge := max(30*time.Millisecond, 2*s.usual)
 	own := 0.0
 	k, _ := slices.BinarySearchFunc(c.firsts, counter.at[i]-edge, func(a arrival, at time.Duration) int { return int(a.first - at) })
 	for ; k < len(c.firsts) && c.firsts[k].first <= counter.at[j]+edge; k++ {
