@@ -53,29 +53,12 @@ func (v *view) clues() *clues {
 	}
 	slices.SortFunc(c.firsts, func(a, b arrival) int { return int(a.first - b.first) })
 	for _, gpu := range v.samples.gpus {
-		if s := v.samples.of(gpu, lab.GPUSMClock); s != nil {
-			if level, ok := v.level(s); ok {
-				c.clocks = append(c.clocks, clockSeries{gpu, s, level})
-			}
+		if level := v.levels[gpu]; level > 0 {
+			c.clocks = append(c.clocks, clockSeries{gpu, v.samples.of(gpu, lab.GPUSMClock), level})
 		}
 	}
 	c.lost = v.lostGPU()
 	return c
-}
-
-// level is the 90th percentile of the clock while requests were in flight.
-func (v *view) level(s *series) (float64, bool) {
-	var values []float64
-	for i, at := range s.at {
-		if v.flight.inFlight(at) > 0 {
-			values = append(values, s.v[i])
-		}
-	}
-	if len(values) == 0 {
-		return 0, false
-	}
-	slices.Sort(values)
-	return rank(values, 0.9), true
 }
 
 // lostGPU are the stretches from a loss to the return, or to the end.
