@@ -60,9 +60,8 @@ func (v *view) stalls() Stalls {
 		stood := together(v.standstills(w, u))
 		for _, s := range stood {
 			s.phase, s.decode = w.phase.Name, v.decoding(s.from)
-			s.suspect = clues.blame(s)
 		}
-		clues.recomputed(stood)
+		clues.blame(stood)
 		found = append(found, append(stood, clues.unseen(w, stood)...)...)
 	}
 	slices.SortFunc(found, func(a, b *standing) int {
