@@ -15,9 +15,15 @@ type suspect struct {
 	fit      float64
 	evidence string
 
-	// What is counted once a second can explain only so much: stalls draw on the pool that its reading is.
-	pool             string
-	has, needs, wish float64
+	// What is counted once a second can explain only so much: stalls draw on the pools that its readings are.
+	pools       []pool
+	needs, wish float64
+}
+
+// pool is what a counter gained from one reading to the next.
+type pool struct {
+	name string
+	has  float64
 }
 
 const leastFit = 0.3 // below it nobody is blamed
@@ -154,23 +160,43 @@ func (c *clues) blame(all []*standing) {
 		}
 	}
 	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(b.suspects[0].fit, a.suspects[0].fit) })
-	drawn, at := map[string]float64{}, map[string][]span{}
+	taken := draws{map[string]float64{}, map[string][]span{}}
 	for _, one := range claims {
 		for _, suspect := range one.suspects {
-			within := slices.ContainsFunc(at[suspect.pool], func(p span) bool { return 10*p.overlap(one.s.span) >= 8*one.s.length() })
-			left := suspect.has - drawn[suspect.pool]
-			if suspect.pool != "" && !within && left < suspect.needs {
-				continue
+			if taken.draw(suspect, one.s.span) {
+				one.s.suspect = suspect
+				break
 			}
-			if suspect.pool != "" && !within {
-				drawn[suspect.pool] += min(left, suspect.wish)
-				at[suspect.pool] = append(at[suspect.pool], one.s.span)
-			}
-			one.s.suspect = suspect
-			break
 		}
 	}
 	c.recomputed(all)
+}
+
+// draws are what stalls took from pools, and which stalls these were.
+type draws struct {
+	taken map[string]float64
+	by    map[string][]span
+}
+
+func (d draws) draw(s suspect, stall span) bool {
+	left := 0.0
+	for _, p := range s.pools {
+		if slices.ContainsFunc(d.by[p.name], func(o span) bool { return 10*o.overlap(stall) >= 8*stall.length() }) {
+			return true
+		}
+		left += max(0, p.has-d.taken[p.name])
+	}
+	if left < s.needs {
+		return false
+	}
+	wish := s.wish
+	for _, p := range s.pools {
+		part := min(wish, max(0, p.has-d.taken[p.name]))
+		wish -= part
+		d.taken[p.name] += part
+		d.by[p.name] = append(d.by[p.name], stall)
+	}
+	return true
 }
 
 // preemption: the engine's counter moved around the start of the stall, by as many as stood still. The counter is read
@@ -190,7 +216,7 @@ func (c *clues) preemption(s *standing) suspect {
 	}
 	return suspect{
 		cause: CausePreemption, fit: fit, evidence: fmt.Sprintf("the engine preempted %.0f between %s and %s; %d of %d streams stood still", n, seconds(from), seconds(to), len(s.each), s.decode),
-		pool: "preempted " + to.String(), has: 1.5*n + 1, needs: float64(len(s.each)), wish: float64(len(s.each)),
+		pools: []pool{{"preempted " + to.String(), 1.5*n + 1}}, needs: float64(len(s.each)), wish: float64(len(s.each)),
 	}
 }
 
@@ -258,14 +284,14 @@ func (c *clues) foreignPrefill(s *standing) suspect {
 	if i < 0 || j >= len(counter.at) {
 		return suspect{}
 	}
-	// Requests near the readings may be in either; they count as own.
-	edge := max(30*time.Millisecond, 2*s.usual)
-	own := 0.0
-	k, _ := slices.BinarySearchFunc(c.firsts, counter.at[i]-edge, func(a arrival, at time.Duration) int { return int(a.first - at) })
-	for ; k < len(c.firsts) && c.firsts[k].first <= counter.at[j]+edge; k++ {
-		own += float64(c.firsts[k].tokens)
+	var pools []pool
+	foreign := 0.0
+	for k := i; k < j; k++ {
+		if n := c.foreign(counter, k, s.usual); n > 0 {
+			pools = append(pools, pool{"prompts " + counter.at[k].String(), n})
+			foreign += n
+		}
 	}
-	foreign := counter.v[j] - counter.v[i] - own
 	mine, _ := c.computed(s)
 	rest := max(s.lost.Seconds()/5, s.lost.Seconds()-c.cost*float64(mine)) // that own prompts do not explain
 	part := c.explained(rest, foreign)
@@ -276,8 +302,20 @@ func (c *clues) foreignPrefill(s *standing) suspect {
 	return suspect{
 		cause: CausePrefill, fit: 0.7 * min(part, max(0.5, wish/foreign)),
 		evidence: fmt.Sprintf("the engine took in %.0f prompt tokens of others between %s and %s, some %.0f ms of computing", foreign, seconds(counter.at[i]), seconds(counter.at[j]), c.cost*foreign*1e3),
-		pool:     "prompts " + counter.at[j].String(), has: foreign, needs: wish / 2, wish: wish,
+		pools:    pools, needs: wish / 2, wish: wish,
 	}
+}
+
+// foreign are the prompt tokens that the engine counted from one reading to the next beyond those of own requests. Own
+// ones near a reading may be on either side of it; they count as in it.
+func (c *clues) foreign(counter *series, k int, usual time.Duration) float64 {
+	edge := max(30*time.Millisecond, 2*usual)
+	own := 0.0
+	at, _ := slices.BinarySearchFunc(c.firsts, counter.at[k]-edge, func(a arrival, at time.Duration) int { return int(a.first - at) })
+	for ; at < len(c.firsts) && c.firsts[at].first <= counter.at[k+1]+edge; at++ {
+		own += float64(c.firsts[at].tokens)
+	}
+	return counter.v[k+1] - counter.v[k] - own
 }
 
 // clock: the SM clock was below its level for most of the stall, and by as much as the steps were longer. A step is at most
