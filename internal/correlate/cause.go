@@ -113,16 +113,19 @@ func (c *clues) preemption(s *standing) suspect {
 	if edge := 50 * time.Millisecond; ok && n == 0 && to-s.from < edge { // the scrape was under way
 		n, from, to, ok = counter.step(to + edge)
 	}
-	if !ok || n <= 0 || float64(len(s.each)) > 1.5*n+1 {
+	if !ok || n <= 0 || float64(len(s.each)) > 1.5*n+1 { // one that was preempted holds up a neighbour now and then
 		return suspect{}
 	}
-	fit := 0.85
-	if float64(len(s.each)) > n {
+	fit, stood := 0.85, float64(len(s.each))
+	switch {
+	case stood > n:
 		fit = 0.6
+	case len(s.each) >= s.decode: // nobody went on
+		fit = 0.75
 	}
 	return suspect{
 		cause: CausePreemption, fit: fit, evidence: fmt.Sprintf("the engine preempted %.0f between %s and %s; %d of %d streams stood still", n, seconds(from), seconds(to), len(s.each), s.decode),
-		pools: []pool{{"preempted " + to.String(), 1.5*n + 1}}, needs: float64(len(s.each)), wish: float64(len(s.each)),
+		pools: []pool{{"preempted " + to.String(), n}}, needs: min(stood, n), wish: stood,
 	}
 }
 
