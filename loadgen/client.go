@@ -3,7 +3,6 @@ package loadgen
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +31,7 @@ type Target struct {
 type client struct {
 	target Target
 	http   *http.Client
+	dialer *dialer
 	clock  lab.Clock
 	wall   *realtime
 	lag    worst                  // of the events since the last sample
@@ -41,19 +41,24 @@ type client struct {
 }
 
 func newClient(t Target, clock lab.Clock, token func(time.Duration)) *client {
-	return &client{target: t, clock: clock, wall: newRealtime(clock), token: token, http: &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: t.Insecure},
-		DialContext:         dial(clock),
+	d := newDialer(t, clock)
+	return &client{target: t, clock: clock, dialer: d, wall: newRealtime(clock), token: token, http: &http.Client{Transport: &http.Transport{
+		DialContext:         d.dial,
+		DialTLSContext:      d.dial,
 		MaxIdleConns:        0, // no bound
 		MaxIdleConnsPerHost: 1 << 20,
 		IdleConnTimeout:     4 * time.Second, // uvicorn closes idle connections after 5 s
 		DisableCompression:  true,
-		ReadBufferSize:      32 << 10,
-		WriteBufferSize:     32 << 10,
+		// Every stream has both. What is longer than the second is written past it, without a copy.
+		ReadBufferSize:  16 << 10,
+		WriteBufferSize: 8 << 10,
 	}}}
 }
 
-func (c *client) close() { c.http.CloseIdleConnections() }
+func (c *client) close() {
+	c.http.CloseIdleConnections()
+	c.dialer.close()
+}
 
 // do sends one request and fills in what was seen of it. Every way in which it can end is a class of error in the
 // record.
@@ -117,6 +122,9 @@ func (m *marks) fill(rec *lab.RequestRecord) {
 	rec.FirstByte = time.Duration(m.firstByte.Load())
 	if m.passed.Load() || rec.Status == http.StatusOK { // with which nobody answers half a request
 		rec.Written = m.conn.Load().lastWrite(rec.FirstByte > 0)
+	}
+	if rec.FirstByte > 0 { // the kernel had all of it by then, however late the client came to note it
+		rec.Written = min(rec.Written, rec.FirstByte)
 	}
 }
 

@@ -18,7 +18,7 @@ type stream struct {
 	conn   *conn
 	rec    *lab.RequestRecord
 
-	buf   [16 << 10]byte
+	buf   [8 << 10]byte
 	split events
 	text  []byte // what was generated, escapes as they stand
 

@@ -1,0 +1,127 @@
+package loadgen
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lab/internal/lab"
+)
+
+// answering is the argument with which the test binary is a server of its own process, so that what it does takes nothing
+// from the client's: it answers each request with `tokens` tokens, the first after `pause`, `pause` apart.
+const answering = "answer-requests"
+
+func answer() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go func() {
+		io.Copy(io.Discard, os.Stdin) // until the test is gone
+		listener.Close()
+	}()
+	fmt.Println("http://" + listener.Addr().String())
+	http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		var tokens int
+		var pause time.Duration
+		fmt.Sscan(r.Header.Get("X-Tokens"), &tokens)
+		pause, _ = time.ParseDuration(r.Header.Get("X-Pause"))
+		w.Header().Set("Content-Type", "text/event-stream")
+		next := time.Now()
+		for i := range tokens {
+			next = next.Add(pause)
+			time.Sleep(time.Until(next))
+			finish := "null"
+			if i == tokens-1 {
+				finish = `"length"`
+			}
+			fmt.Fprintf(w, `data: {"choices":[{"index":0,"text":"x","finish_reason":%s}],"usage":{"prompt_tokens":8,"completion_tokens":%d}}`+"\n\n", finish, i+1)
+			w.(http.Flusher).Flush()
+		}
+		io.WriteString(w, done)
+	}))
+}
+
+// answerer starts the server and gives its address.
+func answerer(tb testing.TB) string {
+	tb.Helper()
+	cmd := exec.Command(os.Args[0], answering)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { in.Close(); cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// load drives one load against the server and gives its records in order.
+func loadOnTheWire(tb testing.TB, ctx context.Context, url string, l lab.Load, prompts Prompts, pause time.Duration, samples func(lab.Sample)) []lab.RequestRecord {
+	tb.Helper()
+	var mu sync.Mutex
+	var records []lab.RequestRecord
+	_, err := Run(ctx, Options{
+		Target: Target{URL: url, Model: "m", Header: http.Header{"X-Tokens": {fmt.Sprint(prompts.At(0).Output)}, "X-Pause": {pause.String()}}},
+		Phase:  lab.Phase{Name: "p", Load: random(l)}, Prompts: prompts, Clock: lab.NewEpoch().Clock(), Progress: &Progress{}, Sample: samples,
+		Record: func(r lab.RequestRecord) { mu.Lock(); defer mu.Unlock(); records = append(records, r) },
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, r := range records {
+		if !r.OK() {
+			tb.Fatalf("request %d: %s: %s", r.Seq, r.Error, r.Detail)
+		}
+	}
+	slices.SortFunc(records, func(a, b lab.RequestRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	return records
+}
+
+// BenchmarkScheduleOnTheWire sends 2 000 requests a second for 10 s by a Poisson schedule and says how late they left.
+func BenchmarkScheduleOnTheWire(b *testing.B) {
+	url := answerer(b)
+	for b.Loop() {
+		records := loadOnTheWire(b, b.Context(), url, lab.Load{Rate: 2000, Requests: 20_000, Burstiness: 1, Seed: 1}, numbered{}, 10*time.Millisecond, func(lab.Sample) {})
+		var late []float64
+		opened := 0
+		for _, r := range records {
+			lag, _ := r.Lag()
+			late = append(late, lag.Seconds()*1e3)
+			if r.Connected > 0 {
+				opened++
+			}
+		}
+		slices.Sort(late)
+		b.ReportMetric(late[len(late)/2], "late-p50-ms")
+		b.ReportMetric(late[len(late)*99/100], "late-p99-ms")
+		b.ReportMetric(late[len(late)-1], "late-max-ms")
+		b.ReportMetric(float64(opened), "connections")
+	}
+}
