@@ -123,6 +123,9 @@ func (m *marks) fill(rec *lab.RequestRecord) {
 	if m.passed.Load() || rec.Status == http.StatusOK { // with which nobody answers half a request
 		rec.Written = m.conn.Load().lastWrite(rec.FirstByte > 0)
 	}
+	if len(rec.Chunks) > 0 { // the two may be one stamp, turned to the run's clock by two readings of it
+		rec.FirstByte = min(rec.FirstByte, rec.Chunks[0].At)
+	}
 	if rec.FirstByte > 0 { // the kernel had all of it by then, however late the client came to note it
 		rec.Written = min(rec.Written, rec.FirstByte)
 	}

@@ -98,9 +98,11 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 		}
 		d.client.connect(ctx, n)
 	}
+	roomy := newHeap()
+	defer roomy.restore()
 	measured, end := context.WithCancel(ctx)
 	var self sync.WaitGroup
-	me := newSelf(d)
+	me := newSelf(d, roomy)
 	me.sample(0) // what it has used up to here
 	self.Go(func() { me.watch(measured) })
 	d.start = d.Clock.Now()
@@ -125,8 +127,8 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 // ahead is how many requests are built before the phase starts, so that building them takes nothing from it: all, unless
 // their number is open or they would fill the memory.
 func ahead(n, concurrency, size int) int {
-	const memory = 256 << 20
-	most := max(memory/size, 2*concurrency)
+	const memory = 64 << 20
+	most := max(memory/size, concurrency)
 	if n > 0 {
 		return min(n, most)
 	}

@@ -20,14 +20,15 @@ const probeEvery = 11 * time.Millisecond
 // when the load has ended: so a counter's difference is that of the load, however short it is.
 type self struct {
 	driver  *driver
+	heap    *heap
 	read    []metrics.Sample
 	gc      spread
 	sched   spread
 	threads threads
 }
 
-func newSelf(d *driver) *self {
-	s := &self{driver: d, read: []metrics.Sample{
+func newSelf(d *driver, h *heap) *self {
+	s := &self{driver: d, heap: h, read: []metrics.Sample{
 		{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/latencies:seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"},
 	}}
 	s.since()
@@ -56,6 +57,7 @@ func (s *self) watch(ctx context.Context) {
 		}
 		if now.After(report) {
 			s.sample(late)
+			s.heap.adjust()
 			late, report = 0, report.Add(time.Second)
 		}
 	}

@@ -82,7 +82,7 @@ func answerer(tb testing.TB) string {
 	return strings.TrimSpace(line)
 }
 
-// load drives one load against the server and gives its records in order.
+// loadOnTheWire drives one load against the server and gives its records in order.
 func loadOnTheWire(tb testing.TB, ctx context.Context, url string, l lab.Load, prompts Prompts, pause time.Duration, samples func(lab.Sample)) []lab.RequestRecord {
 	tb.Helper()
 	var mu sync.Mutex
@@ -123,5 +123,48 @@ func BenchmarkScheduleOnTheWire(b *testing.B) {
 		b.ReportMetric(late[len(late)*99/100], "late-p99-ms")
 		b.ReportMetric(late[len(late)-1], "late-max-ms")
 		b.ReportMetric(float64(opened), "connections")
+	}
+}
+
+// mixed are short prompts with one of `long` tokens after every nine.
+type mixed struct{ long int }
+
+func (mixed) Distinct() int { return 0 }
+
+func (m mixed) At(i int) lab.Prompt {
+	p := lab.Prompt{IDs: make([]int32, 20), Output: 20, Hash: uint64(i)}
+	if i%10 == 9 {
+		p.IDs = make([]int32, m.long)
+	}
+	for k := range p.IDs {
+		p.IDs[k] = int32(100_000 + k%1000)
+	}
+	return p
+}
+
+// BenchmarkStreamsBesideLargeBodies says how far the gaps of 32 streams of a token every 10 ms are off while one request in
+// ten is large, and while none is.
+func BenchmarkStreamsBesideLargeBodies(b *testing.B) {
+	url := answerer(b)
+	for _, long := range []int{20, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("%dtokens", long), func(b *testing.B) {
+			for b.Loop() {
+				records := loadOnTheWire(b, b.Context(), url, lab.Load{Concurrency: 32, Requests: 640}, mixed{long}, 10*time.Millisecond, func(lab.Sample) {})
+				var off, late []float64
+				for _, r := range records {
+					lag, _ := r.Lag()
+					late = append(late, lag.Seconds()*1e3)
+					gaps, _ := r.Gaps()
+					for _, g := range gaps {
+						off = append(off, (g.At-10*time.Millisecond).Abs().Seconds()*1e3)
+					}
+				}
+				slices.Sort(off)
+				slices.Sort(late)
+				b.ReportMetric(off[len(off)/2], "gap-off-p50-ms")
+				b.ReportMetric(off[len(off)*99/100], "gap-off-p99-ms")
+				b.ReportMetric(late[len(late)*99/100], "late-p99-ms")
+			}
+		})
 	}
 }

@@ -64,7 +64,7 @@ func warnings(plan lab.Plan, refs []lab.RunRef, counted []lab.Sealed) []lab.Find
 		add(lab.Warning, "not-fresh", "all runs used one server that already ran: they share its state, so this is no verdict")
 	}
 	if mixed(counted) {
-		add(lab.Warning, "definitions", "the runs were summed up by different versions of the formulas: their figures may not mean the same")
+		add(lab.Warning, "definitions", "the runs were summed up by different versions of the formulas (%s): their figures may not mean the same", versions(counted))
 	}
 	if missing := len(plan.Order) - len(refs); missing > 0 {
 		add(lab.Warning, "unfinished", "%d of %d planned runs were not made", missing, len(plan.Order))
@@ -87,6 +87,16 @@ func warnings(plan lab.Plan, refs []lab.RunRef, counted []lab.Sealed) []lab.Find
 // mixed says whether the summaries were made by different versions of the formulas.
 func mixed(runs []lab.Sealed) bool {
 	return slices.ContainsFunc(runs, func(r lab.Sealed) bool { return r.Summary.Definitions != runs[0].Summary.Definitions })
+}
+
+// versions names the versions of the formulas, the oldest first.
+func versions(runs []lab.Sealed) string {
+	var all []int
+	for _, r := range runs {
+		all = append(all, r.Summary.Definitions)
+	}
+	slices.Sort(all)
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(slices.Compact(all)), " ", ", "), "[]")
 }
 
 // decide turns the primary row into the verdict's word.
@@ -150,7 +160,7 @@ func rows(plan lab.Plan, counted []lab.Sealed) (primary lab.Row, others []lab.Ro
 		for _, m := range metric.Catalogue() {
 			row, ok := compareRow(plan, phase, m, counted)
 			switch {
-			case !ok:
+			case !ok || m.Own && m.Name != plan.Primary:
 			case m.Name == plan.Primary && (phase == plan.Phase || phase == metric.WholeRun):
 				primary = row
 			default:
