@@ -92,7 +92,7 @@ func stepOf(r lab.RequestRecord, name string) (time.Duration, bool) {
 		if len(r.Chunks) == 0 {
 			return 0, false
 		}
-		return r.Chunks[0].At - r.FirstByte, r.FirstByte > 0
+		return max(0, r.Chunks[0].At-r.FirstByte), r.FirstByte > 0 // a recorded chunk has whole microseconds
 	}
 	return 0, false
 }

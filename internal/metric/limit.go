@@ -106,7 +106,7 @@ func (c *checker) cause(p lab.Phase, held float64) string {
 	switch {
 	case !hasCPU || cores == 0:
 		return "What held it up is not known: it did not measure itself"
-	case gc > busyGC*cores:
+	case cpu > busyClient*cores && gc > busyGC*cores:
 		return fmt.Sprintf("The limit was its garbage collector: it took %.2f cores, while lab used %s", gc, used)
 	case cpu > busyClient*cores:
 		return "The limit was its CPU: it used " + used
