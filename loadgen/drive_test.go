@@ -168,6 +168,19 @@ func TestTheScheduleFollowsFromRateBurstinessAndSeedAlone(t *testing.T) {
 	for i, at := range times {
 		gaps[i], last = (at - last).Seconds(), at
 	}
+	counts := make([]float64, int(times[len(times)-1].Seconds()))
+	for _, at := range times {
+		if second := int(at.Seconds()); second < len(counts) {
+			counts[second]++
+		}
+	}
+	average, squares := mean(counts), 0.0
+	for _, c := range counts {
+		squares += (c - average) * (c - average)
+	}
+	if ratio := squares / float64(len(counts)-1) / average; ratio < 0.9 || ratio > 1.1 {
+		t.Errorf("variance/mean of the requests in a second is %.3f, want 0.9 to 1.1", ratio)
+	}
 	slices.Sort(gaps)
 	distance := 0.0 // Kolmogorov-Smirnov, to the exponential distribution
 	for i, g := range gaps {

@@ -104,6 +104,27 @@ func loadOnTheWire(tb testing.TB, ctx context.Context, url string, l lab.Load, p
 	return records
 }
 
+// What a chunk costs from the socket through net/http into the record: a stream of a thousand chunks more allocates no more.
+func TestAChunkMoreAllocatesNothingMoreFromTheSocketIntoTheRecord(t *testing.T) {
+	url := answerer(t)
+	allocations := func(tokens int) float64 {
+		c := newClient(Target{URL: url, Header: http.Header{"X-Tokens": {fmt.Sprint(tokens)}, "X-Pause": {"0s"}}}, lab.NewEpoch().Clock(), func(time.Duration) {})
+		defer c.close()
+		return testing.AllocsPerRun(20, func() {
+			var rec lab.RequestRecord
+			c.do(t.Context(), Request{Path: "/", Body: []byte("{}"), Output: tokens, Fixed: true}, &rec)
+			if len(rec.Chunks) != tokens {
+				t.Fatalf("%d chunks: %s %s", len(rec.Chunks), rec.Error, rec.Detail)
+			}
+		})
+	}
+	const more = 1000
+	short, long := allocations(100), allocations(100+more)
+	if perChunk := (long - short) / more; perChunk > 0.01 {
+		t.Errorf("%g allocations a chunk: %g of a stream of 100, %g of one of %d", perChunk, short, long, 100+more)
+	}
+}
+
 // BenchmarkScheduleOnTheWire sends 2 000 requests a second for 10 s by a Poisson schedule and says how late they left.
 func BenchmarkScheduleOnTheWire(b *testing.B) {
 	url := answerer(b)
