@@ -21,8 +21,8 @@ var steps = []struct{ name, title, formula string }{
 // extents are the statistics of a step.
 var extents = []struct {
 	name     string
-	quantile float64
-}{{"p50", 0.50}, {"p99", 0.99}, {"max", 1}}
+	quantile float64 // -1: mean
+}{{"mean", -1}, {"p50", 0.50}, {"p99", 0.99}, {"max", 1}}
 
 // own are the other figures of the client itself, one a phase.
 var own = []Metric{
@@ -106,7 +106,10 @@ func (w *window) stepFigures() []lab.Figure {
 		for _, e := range extents {
 			f := lab.Figure{Phase: w.phase.Name, Metric: s.name + "." + e.name, Unit: "s", N: len(values)}
 			ok := len(values) > 0
-			if ok {
+			switch {
+			case ok && e.quantile < 0:
+				f.Value = mean(values)
+			case ok:
 				f.Value = Quantile(values, e.quantile)
 			}
 			if s.name == "read_lag" {
@@ -123,7 +126,11 @@ func (w *window) stepFigures() []lab.Figure {
 // readLag is over the events with the kernel's stamp, counted by size as they came.
 func (w *window) readLag(q float64) (seconds float64, n int, ok bool) {
 	s := w.stamps
-	if q == 1 {
+	switch q {
+	case -1:
+		lag, ok := s.Lag.Mean()
+		return lag.Seconds(), s.Kernel, ok
+	case 1:
 		return s.Lag.Max.Seconds(), s.Kernel, s.Kernel > 0
 	}
 	lag, ok := s.Lag.Quantile(q)

@@ -15,9 +15,9 @@ const (
 	minSentShare = 0.99
 	lagFloor     = 5 * time.Millisecond
 	lagShare     = 0.05 // of the median TTFT
-	behindShare  = 0.05 // of the median E2EL
+	behindShare  = 0.05 // of the mean E2EL
 	behindDoubt  = 5 * time.Millisecond
-	behindFloor  = 50 * time.Millisecond
+	behindFloor  = 20 * time.Millisecond
 	stalled      = time.Second
 	fewStamps    = 0.99
 	lateTimer    = 50 * time.Millisecond
@@ -79,27 +79,28 @@ func (c *checker) late(p lab.Phase) bool {
 // behind: the kernel's stamps keep arrivals right however late they are read. But a closed loop that learns late of an
 // answer's end leaves its slot empty for as long, and whoever reads too late holds up the server.
 func (c *checker) behind(p lab.Phase) bool {
-	lag, ok := c.value(p.Name, "read_lag.p99")
-	e2el, has := c.value(p.Name, "e2el.p50")
-	if !ok || !has {
-		return false
-	}
 	if p.Load.Open() {
-		if lag > stalled.Seconds() {
+		lag, ok := c.value(p.Name, "read_lag.p99")
+		if ok && lag > stalled.Seconds() {
 			c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read up to %.0f ms late (p99; at most %.0f ms may be), and the server may have had to wait for it. %s",
 				p.Name, lag*1e3, stalled.Seconds()*1e3, c.cause(p, lag))
 		}
-		return lag > stalled.Seconds()
+		return ok && lag > stalled.Seconds()
+	}
+	lag, ok := c.value(p.Name, "read_lag.mean")
+	e2el, has := c.value(p.Name, "e2el.mean")
+	if !ok || !has {
+		return false
 	}
 	share := behindShare * e2el
 	switch limit := max(behindFloor.Seconds(), share); {
 	case lag > limit:
-		c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read up to %.1f ms late (p99; at most %.1f ms may be), and so long a slot stood empty before its next request. %s",
+		c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read %.1f ms late on average (at most %.1f ms may be), and so long a slot stood empty before its next request. %s",
 			p.Name, lag*1e3, limit*1e3, c.cause(p, lag))
 		return true
 	case lag > max(behindDoubt.Seconds(), share):
-		c.add(lab.Warning, "client-behind", "phase %s: lab read up to %.1f ms late (p99), and so long a slot stood empty before its next request: throughput may be understated. %s",
-			p.Name, lag*1e3, c.cause(p, lag))
+		c.add(lab.Warning, "client-behind", "phase %s: lab read %.1f ms late on average, and so long a slot stood empty before its next request: throughput is understated by up to %.0f %%. %s",
+			p.Name, lag*1e3, 100*lag/e2el, c.cause(p, lag))
 	}
 	return false
 }

@@ -111,7 +111,7 @@ func TestWhatCannotBeComputedIsAbsentNotZero(t *testing.T) {
 		{Phase: "load", Intended: ms, Sent: ms, Done: 2 * ms, Error: lab.ErrConnect},
 	}})
 	for _, f := range s.Figures {
-		if !slices.Contains([]string{"error_share", "goodput", "lag.p50", "lag.p99", "lag.max", "concurrency.max"}, f.Metric) {
+		if !slices.Contains([]string{"error_share", "goodput", "lag.mean", "lag.p50", "lag.p99", "lag.max", "concurrency.max"}, f.Metric) {
 			t.Errorf("%s = %g rests on nothing", f.Metric, f.Value)
 		}
 	}

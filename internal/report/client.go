@@ -14,16 +14,16 @@ var ownSteps = []string{"lag", "connect", "write", "first_byte", "first_token", 
 // client prints what lab measured of itself: the parts of the way to a first token, how late it read, what it used, and in an
 // open loop how the requests really left.
 func (p *printer) client(s lab.Summary, phase string) {
-	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true}}
-	g.add("the client", "p50", "p99", "max", "n")
+	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true}}
+	g.add("the client", "mean", "p50", "p99", "max", "n")
 	for _, name := range ownSteps {
-		row := []string{strings.TrimSuffix(title(name+".max"), " max"), "-", "-", "-", "-"} // an older lab did not keep all of them
-		for i, extent := range []string{"p50", "p99", "max"} {
+		row := []string{strings.TrimSuffix(title(name+".max"), " max"), "-", "-", "-", "-", "-"} // an older lab did not keep all of them
+		for i, extent := range []string{"mean", "p50", "p99", "max"} {
 			if f, ok := s.Figure(phase, name+"."+extent); ok {
-				row[i+1], row[4] = value(f.Value, f.Unit), fmt.Sprint(f.N)
+				row[i+1], row[5] = value(f.Value, f.Unit), fmt.Sprint(f.N)
 			}
 		}
-		if row[4] != "-" {
+		if row[5] != "-" {
 			g.add(row...)
 		}
 	}
