@@ -14,11 +14,12 @@ import (
 )
 
 // slow answers when it is told to, and counts the connections that were made to it.
-func slow(t *testing.T, secure bool) (server *httptest.Server, release chan bool, made *atomic.Int32) {
+func slow(t *testing.T, secure bool) (server *httptest.Server, asked, release chan bool, made *atomic.Int32) {
 	t.Helper()
-	release, made = make(chan bool), &atomic.Int32{}
+	asked, release, made = make(chan bool), make(chan bool), &atomic.Int32{}
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/health" {
+			asked <- true
 			<-release
 		}
 		stream200(oneToken+lastToken+done)(w, r)
@@ -34,7 +35,7 @@ func slow(t *testing.T, secure bool) (server *httptest.Server, release chan bool
 		server.Start()
 	}
 	t.Cleanup(server.Close)
-	return server, release, made
+	return server, asked, release, made
 }
 
 // eventually waits until something that goes on in the background is done.
@@ -57,7 +58,7 @@ func (d *dialer) standing() int {
 
 func TestARequestThatFindsEveryConnectionBusyTakesASpareAndAnotherIsOpened(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		server, release, made := slow(t, secure)
+		server, asked, release, made := slow(t, secure)
 		c := newClient(Target{URL: server.URL, Insecure: true}, lab.NewEpoch().Clock(), func(time.Duration) {})
 		c.dialer.keep = 2
 		c.connect(t.Context(), 1)
@@ -66,6 +67,9 @@ func TestARequestThatFindsEveryConnectionBusyTakesASpareAndAnotherIsOpened(t *te
 		var all sync.WaitGroup
 		for i := range records {
 			all.Go(func() { c.do(t.Context(), Request{Path: "/", Body: []byte("{}"), Output: 2, Fixed: true}, &records[i]) })
+		}
+		for range records {
+			<-asked
 		}
 		for range records {
 			release <- true
