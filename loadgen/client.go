@@ -93,7 +93,8 @@ type marks struct {
 	wall                 *realtime
 	conn                 atomic.Pointer[conn]
 	conns                atomic.Int32
-	passed               atomic.Bool // net/http has the whole request in its buffer, or further
+	use                  atomic.Int64 // the connection's, while it is this request's
+	passed               atomic.Bool  // net/http has the whole request in its buffer, or further
 	connected, firstByte atomic.Int64
 }
 
@@ -105,6 +106,7 @@ func (m *marks) trace() *httptrace.ClientTrace {
 				m.connected.Store(int64(m.clock.Now()))
 			}
 			c := under(info.Conn)
+			m.use.Store(c.use.Add(1))
 			c.written.Store(0)
 			m.passed.Store(false)
 			m.conn.Store(c)
@@ -120,8 +122,8 @@ func (m *marks) trace() *httptrace.ClientTrace {
 func (m *marks) fill(rec *lab.RequestRecord) {
 	rec.Connected = time.Duration(m.connected.Load())
 	rec.FirstByte = time.Duration(m.firstByte.Load())
-	if m.passed.Load() || rec.Status == http.StatusOK { // with which nobody answers half a request
-		rec.Written = m.conn.Load().lastWrite(rec.FirstByte > 0)
+	if c := m.conn.Load(); rec.Status == 0 && c != nil && m.passed.Load() { // no answer came: the connection is nobody else's since
+		rec.Written = c.lastWrite(rec.FirstByte > 0)
 	}
 	if len(rec.Chunks) > 0 { // the two may be one stamp, turned to the run's clock by two readings of it
 		rec.FirstByte = min(rec.FirstByte, rec.Chunks[0].At)
@@ -152,6 +154,9 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	}
 	defer resp.Body.Close()
 	rec.Status = resp.StatusCode
+	if m.passed.Load() || resp.StatusCode == http.StatusOK { // with which nobody answers half a request
+		rec.Written = m.conn.Load().lastWrite(true)
+	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		return lab.ErrStatus, fmt.Sprintf("status %d: %s", resp.StatusCode, errorText(body))
@@ -159,7 +164,7 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
 		return lab.ErrFormat, fmt.Sprintf("content type %q is no event stream", kind)
 	}
-	return c.stream(resp.Body, m.conn.Load(), r, rec)
+	return c.stream(resp.Body, m, r, rec)
 }
 
 // identify says who asks, and which request it is: vLLM takes the id over into its own log.

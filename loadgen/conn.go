@@ -20,6 +20,7 @@ type conn struct {
 	stamped stamped
 	closed  func() // nil: nobody wants to know
 
+	use     atomic.Int64 // how many requests it has been given to: it may go on to the next before the last has looked at it
 	read    atomic.Int64 // reads that brought something
 	stamp   atomic.Int64 // the kernel's, of the last such read, in CLOCK_REALTIME; 0: none
 	written atomic.Int64 // when the last write returned; below 0: minus the moment at which one began that is not back
