@@ -40,8 +40,8 @@ var own = []Metric{
 	{Name: "unread.max", Title: "unread in one socket", Unit: "bytes", Formula: "largest sample of the bytes that one connection holds unread in the kernel"},
 	{Name: "sent_rate", Title: "sending rate", Unit: "req/s", Formula: "(requests sent - 1) / (last sent - first sent), open loop"},
 	{Name: "sent_ratio", Title: "sent against asked", Unit: "share", Formula: "sending rate / the rate of the same requests' intended moments"},
-	{Name: "arrival_ks", Title: "gaps off the asked", Unit: "share", Formula: "Kolmogorov-Smirnov distance of the gaps between sendings, each times the rate asked then, to the gamma distribution of the asked burstiness with mean 1"},
-	{Name: "arrival_dispersion", Title: "dispersion of sendings", Unit: "ratio", Formula: "variance / mean of the number of requests sent in each whole second; 1 for a Poisson process"},
+	{Name: "arrival_ks", Title: "arrival gaps off, KS", Unit: "ratio", Formula: "Kolmogorov-Smirnov distance of the gaps between sendings, each times the rate asked then, to the gamma distribution of the asked burstiness with mean 1"},
+	{Name: "arrival_dispersion", Title: "arrivals variance/mean", Unit: "ratio", Formula: "variance / mean of the number of requests sent in each whole second; 1 for a Poisson process"},
 }
 
 // stepMetrics lists the steps with their statistics.
@@ -62,7 +62,7 @@ func stepMetrics() []Metric {
 func ownMetrics() []Metric {
 	all := slices.Clone(own)
 	for i := range all {
-		all[i].Sense, all[i].Own, all[i].Share = Neither, true, all[i].Unit == "share" || all[i].Unit == "count"
+		all[i].Sense, all[i].Own, all[i].Share = Neither, true, slices.Contains([]string{"share", "count", "ratio"}, all[i].Unit)
 	}
 	return all
 }

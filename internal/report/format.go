@@ -31,6 +31,8 @@ func value(v float64, unit string) string {
 		return digits(v/(1<<30)) + " GiB"
 	case "share":
 		return fmt.Sprintf("%.1f %%", v*100)
+	case "ratio":
+		return digits(v)
 	case "count":
 		return digits(math.Round(v*10) / 10)
 	}
