@@ -133,6 +133,33 @@ func TestReadingLateLeavesAnOpenLoopValidUntilTheServerMustWait(t *testing.T) {
 	}
 }
 
+func TestReadingLaterThanTokensComeSpoilsTheirGapsInAnOpenLoopToo(t *testing.T) {
+	for _, tc := range []struct {
+		lag    time.Duration
+		shared int
+		level  lab.Level
+	}{{30 * ms, 5, lab.Invalid}, {8 * ms, 5, lab.Warning}, {ms, 5, ""}, {30 * ms, 0, ""}} { // tokens come every 10 ms
+		r, tables := run(), healthy()
+		r.Experiment.Phases[0].Load = lab.Load{Rate: 100, Burstiness: lab.Number(math.Inf(1)), Dataset: lab.Dataset{Kind: "random"}}
+		for i := range tables.Requests {
+			stamps := &lab.Stamps{Kernel: 11, Shared: tc.shared}
+			for range stamps.Kernel {
+				stamps.Lag.Add(tc.lag)
+			}
+			tables.Requests[i].Stamps = stamps
+		}
+		var level lab.Level
+		for _, f := range Check(r, tables, Summarise(r, tables)) {
+			if f.Code == "client-behind" {
+				level = f.Level
+			}
+		}
+		if level != tc.level {
+			t.Errorf("%v late, %d of 11 shared: %q, want %q", tc.lag, tc.shared, level, tc.level)
+		}
+	}
+}
+
 // poisson makes the requests of an open loop: 100 a second by the given shape, sent as `late` says.
 func poisson(n int, shape float64, late func(i int, at time.Duration) time.Duration) (lab.Run, lab.Tables) {
 	random := rand.New(rand.NewPCG(1, 2))

@@ -19,6 +19,7 @@ const (
 	behindDoubt  = 5 * time.Millisecond
 	behindFloor  = 20 * time.Millisecond
 	stalled      = time.Second
+	manyShared   = 0.1 // of the events with a stamp
 	fewStamps    = 0.99
 	lateTimer    = 50 * time.Millisecond
 
@@ -40,6 +41,9 @@ func (c *checker) client(p lab.Phase, t lab.Tally) {
 	bounded := p.Load.Open() && p.Load.Concurrency > 0 // then a request waits by design
 	late := !bounded && c.late(p)
 	behind := c.behind(p)
+	if !behind {
+		behind = c.coarse(p)
+	}
 	if cpu, ok := c.value(p.Name, "client_cpu"); ok && !late && !behind {
 		if cores, ok := c.value(p.Name, "client_cores"); ok && cpu > busyClient*cores {
 			c.add(lab.Warning, "client-cpu", "phase %s: lab used %.2f of the %.0f cores it may use: with a little more load it is the limit", p.Name, cpu, cores)
@@ -76,7 +80,7 @@ func (c *checker) late(p lab.Phase) bool {
 	return lag > limit
 }
 
-// behind: the kernel's stamps keep arrivals right however late they are read. But a closed loop that learns late of an
+// behind: the kernel's stamps keep arrivals right where they are read late. But a closed loop that learns late of an
 // answer's end leaves its slot empty for as long, and whoever reads too late holds up the server.
 func (c *checker) behind(p lab.Phase) bool {
 	if p.Load.Open() {
@@ -101,6 +105,26 @@ func (c *checker) behind(p lab.Phase) bool {
 	case lag > max(behindDoubt.Seconds(), share):
 		c.add(lab.Warning, "client-behind", "phase %s: lab read %.1f ms late on average, and so long a slot stood empty before its next request: throughput is understated by up to %.0f %%. %s",
 			p.Name, lag*1e3, 100*lag/e2el, c.cause(p, lag))
+	}
+	return false
+}
+
+// coarse: what stands unread when the next event of its stream arrives is joined to it by the kernel, under the later stamp.
+// A client that is later than its gaps are long sees some of them as 0 and others as their sum.
+func (c *checker) coarse(p lab.Phase) bool {
+	shared, ok := c.value(p.Name, "shared_stamps")
+	lag, has := c.value(p.Name, "read_lag.mean")
+	gap, known := c.value(p.Name, "itl.mean")
+	if !ok || !has || !known || shared <= manyShared {
+		return false
+	}
+	what := fmt.Sprintf("it read %.1f ms late on average while tokens came every %.1f ms, so %.0f %% of the events have the stamp of a later one", lag*1e3, gap*1e3, shared*100)
+	switch {
+	case lag > max(behindFloor.Seconds(), gap):
+		c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: %s. %s", p.Name, what, c.cause(p, lag))
+		return true
+	case lag > max(behindDoubt.Seconds(), gap/2):
+		c.add(lab.Warning, "client-behind", "phase %s: %s: TTFT and the tails of ITL may be too long by as much. %s", p.Name, what, c.cause(p, lag))
 	}
 	return false
 }
