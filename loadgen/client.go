@@ -3,7 +3,6 @@ package loadgen
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +31,7 @@ type Target struct {
 type client struct {
 	target Target
 	http   *http.Client
+	dialer *dialer
 	clock  lab.Clock
 	wall   *realtime
 	lag    worst                  // of the events since the last sample
@@ -41,19 +41,24 @@ type client struct {
 }
 
 func newClient(t Target, clock lab.Clock, token func(time.Duration)) *client {
-	return &client{target: t, clock: clock, wall: newRealtime(clock), token: token, http: &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: t.Insecure},
-		DialContext:         dial(clock),
+	d := newDialer(t, clock)
+	return &client{target: t, clock: clock, dialer: d, wall: newRealtime(clock), token: token, http: &http.Client{Transport: &http.Transport{
+		DialContext:         d.dial,
+		DialTLSContext:      d.dial,
 		MaxIdleConns:        0, // no bound
 		MaxIdleConnsPerHost: 1 << 20,
 		IdleConnTimeout:     4 * time.Second, // uvicorn closes idle connections after 5 s
 		DisableCompression:  true,
-		ReadBufferSize:      32 << 10,
-		WriteBufferSize:     32 << 10,
+		// Every stream has both. What is longer than the second is written past it, without a copy.
+		ReadBufferSize:  16 << 10,
+		WriteBufferSize: 8 << 10,
 	}}}
 }
 
-func (c *client) close() { c.http.CloseIdleConnections() }
+func (c *client) close() {
+	c.http.CloseIdleConnections()
+	c.dialer.close()
+}
 
 // do sends one request and fills in what was seen of it. Every way in which it can end is a class of error in the
 // record.
@@ -88,7 +93,8 @@ type marks struct {
 	wall                 *realtime
 	conn                 atomic.Pointer[conn]
 	conns                atomic.Int32
-	passed               atomic.Bool // net/http has the whole request in its buffer, or further
+	use                  atomic.Int64 // the connection's, while it is this request's
+	passed               atomic.Bool  // net/http has the whole request in its buffer, or further
 	connected, firstByte atomic.Int64
 }
 
@@ -100,6 +106,7 @@ func (m *marks) trace() *httptrace.ClientTrace {
 				m.connected.Store(int64(m.clock.Now()))
 			}
 			c := under(info.Conn)
+			m.use.Store(c.use.Add(1))
 			c.written.Store(0)
 			m.passed.Store(false)
 			m.conn.Store(c)
@@ -115,8 +122,14 @@ func (m *marks) trace() *httptrace.ClientTrace {
 func (m *marks) fill(rec *lab.RequestRecord) {
 	rec.Connected = time.Duration(m.connected.Load())
 	rec.FirstByte = time.Duration(m.firstByte.Load())
-	if m.passed.Load() || rec.Status == http.StatusOK { // with which nobody answers half a request
-		rec.Written = m.conn.Load().lastWrite(rec.FirstByte > 0)
+	if c := m.conn.Load(); rec.Status == 0 && c != nil && m.passed.Load() { // no answer came: the connection is nobody else's since
+		rec.Written = c.lastWrite(rec.FirstByte > 0)
+	}
+	if len(rec.Chunks) > 0 { // the two may be one stamp, turned to the run's clock by two readings of it
+		rec.FirstByte = min(rec.FirstByte, rec.Chunks[0].At)
+	}
+	if rec.FirstByte > 0 { // the kernel had all of it by then, however late the client came to note it
+		rec.Written = min(rec.Written, rec.FirstByte)
 	}
 }
 
@@ -141,6 +154,9 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	}
 	defer resp.Body.Close()
 	rec.Status = resp.StatusCode
+	if m.passed.Load() || resp.StatusCode == http.StatusOK { // with which nobody answers half a request
+		rec.Written = m.conn.Load().lastWrite(true)
+	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		return lab.ErrStatus, fmt.Sprintf("status %d: %s", resp.StatusCode, errorText(body))
@@ -148,7 +164,7 @@ func (c *client) exchange(ctx context.Context, r Request, rec *lab.RequestRecord
 	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") {
 		return lab.ErrFormat, fmt.Sprintf("content type %q is no event stream", kind)
 	}
-	return c.stream(resp.Body, m.conn.Load(), r, rec)
+	return c.stream(resp.Body, m, r, rec)
 }
 
 // identify says who asks, and which request it is: vLLM takes the id over into its own log.

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"context"
 	"net"
 	"sync/atomic"
 	"time"
@@ -19,22 +18,12 @@ type conn struct {
 	net.Conn
 	clock   lab.Clock
 	stamped stamped
+	closed  func() // nil: nobody wants to know
 
+	use     atomic.Int64 // how many requests it has been given to: it may go on to the next before the last has looked at it
 	read    atomic.Int64 // reads that brought something
 	stamp   atomic.Int64 // the kernel's, of the last such read, in CLOCK_REALTIME; 0: none
 	written atomic.Int64 // when the last write returned; below 0: minus the moment at which one began that is not back
-}
-
-// dial opens connections that stamp what comes.
-func dial(clock lab.Clock) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		plain, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return stamp(plain, clock), nil
-	}
 }
 
 func stamp(plain net.Conn, clock lab.Clock) *conn {
@@ -69,6 +58,14 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	c.written.Store(int64(c.clock.Now()))
 	return n, nil
+}
+
+// Close ends the connection and says so.
+func (c *conn) Close() error {
+	if c.closed != nil {
+		c.closed()
+	}
+	return c.Conn.Close()
 }
 
 // lastWrite is when the last write returned; 0: none did. An answer may be there before the write that it answers is back:

@@ -2,29 +2,53 @@ package loadgen
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
-	"math"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"lab/internal/lab"
 )
 
-// connections is how many a load will need at once from its first moment on: opening them beforehand keeps the handshakes
-// out of the first requests' times. An open loop with a finite rate opens its own as it goes.
-func connections(l lab.Load) int {
-	const most = 1024
-	switch {
-	case l.Concurrency > 0 && l.Requests > 0:
-		return min(l.Concurrency, l.Requests, most)
-	case l.Concurrency > 0:
-		return min(l.Concurrency, most)
-	case math.IsInf(float64(l.Rate), 1):
-		return min(l.Requests, most)
+const (
+	mostConnections = 1024 // opened beforehand; a load that needs more opens the others as it goes
+	mostSpares      = 128
+	burst           = 100 * time.Millisecond // opening connections anew takes no longer than this
+	spareAge        = 30 * time.Second       // servers and what stands before them close a connection on which nothing was ever asked
+)
+
+// connections is how many a load may need at once within its first moments: opening them beforehand keeps the handshakes
+// out of the requests' times. A closed loop needs one for each slot; an open loop as many as requests leave within any one
+// burst of its schedule, and more only where answers take longer than that: those are spares.
+func connections(l lab.Load, times []time.Duration) int {
+	n := l.Concurrency
+	if l.Open() {
+		if most := mostWithin(times, burst); n == 0 || most < n {
+			n = most
+		}
 	}
-	return 0
+	if l.Requests > 0 {
+		n = min(n, l.Requests)
+	}
+	return min(n, mostConnections)
+}
+
+// mostWithin is the most moments of a sorted list that lie within one span.
+func mostWithin(times []time.Duration, span time.Duration) int {
+	most, first := 0, 0
+	for i, at := range times {
+		for at-times[first] >= span {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
 }
 
 // connect opens n connections and leaves them idle for the requests to come. It is no error if that does not work: the
@@ -58,4 +82,159 @@ func (c *client) ping(ctx context.Context, held *sync.WaitGroup) {
 	}
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 	resp.Body.Close()
+}
+
+// dialer opens the connections of a load, and keeps some open that no request has asked for yet: who finds all of them busy
+// then takes one that stands already, and the next is opened behind its back.
+type dialer struct {
+	clock lab.Clock
+	tls   *tls.Config // nil: plain
+	net   net.Dialer
+
+	ctx     context.Context // ends with the load
+	end     context.CancelFunc
+	opening sync.WaitGroup
+
+	mu     sync.Mutex
+	spares []spare // oldest first
+	keep   int     // how many there should be
+	coming int     // being opened
+	all    map[*conn]struct{}
+}
+
+// spare is a connection that waits for its first request.
+type spare struct {
+	net.Conn
+	since time.Time
+}
+
+func newDialer(t Target, clock lab.Clock) *dialer {
+	d := &dialer{clock: clock, net: net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}, all: map[*conn]struct{}{}}
+	if at, err := url.Parse(t.URL); err == nil && at.Scheme == "https" {
+		d.tls = &tls.Config{InsecureSkipVerify: t.Insecure, ServerName: at.Hostname()}
+	}
+	d.ctx, d.end = context.WithCancel(context.Background())
+	return d
+}
+
+// dial gives net/http a connection: a spare where there is a good one.
+func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	got := d.take()
+	d.refill(network, address)
+	if got != nil {
+		return got, nil
+	}
+	return d.open(ctx, network, address)
+}
+
+// open makes a connection that is ready for a request, the handshake of TLS included.
+func (d *dialer) open(ctx context.Context, network, address string) (net.Conn, error) {
+	plain, err := d.net.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c := stamp(plain, d.clock)
+	c.closed = func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.all, c)
+	}
+	d.mu.Lock()
+	d.all[c] = struct{}{}
+	d.mu.Unlock()
+	if d.tls == nil {
+		return c, nil
+	}
+	secret := tls.Client(c, d.tls)
+	if err := secret.HandshakeContext(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return secret, nil
+}
+
+// take gives the youngest spare that still stands; nil: there is none.
+func (d *dialer) take() net.Conn {
+	d.mu.Lock()
+	var stale []spare
+	var got net.Conn
+	for got == nil && len(d.spares) > 0 {
+		last := d.spares[len(d.spares)-1]
+		d.spares = d.spares[:len(d.spares)-1]
+		if time.Since(last.since) > spareAge || hungUp(under(last.Conn).Conn) {
+			stale = append(stale, last)
+			continue
+		}
+		got = last.Conn
+	}
+	d.mu.Unlock()
+	for _, s := range stale {
+		s.Close()
+	}
+	return got
+}
+
+// refill opens what is missing, in the background.
+func (d *dialer) refill(network, address string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.ctx.Err() == nil && len(d.spares)+d.coming < d.keep {
+		d.coming++
+		d.opening.Go(func() {
+			c, err := d.open(d.ctx, network, address)
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.coming--
+			if err == nil {
+				d.spares = append(d.spares, spare{c, time.Now()})
+			}
+		})
+	}
+}
+
+// unread is what the kernel has taken in and the client has not read: over all connections, and the most of one.
+func (d *dialer) unread() (sum, most int) {
+	d.mu.Lock()
+	open := make([]*conn, 0, len(d.all))
+	for c := range d.all {
+		open = append(open, c)
+	}
+	d.mu.Unlock()
+	for _, c := range open {
+		n := c.stamped.unread()
+		sum, most = sum+n, max(most, n)
+	}
+	return sum, most
+}
+
+// close lets go of the spares and ends what is being opened.
+func (d *dialer) close() {
+	d.end()
+	d.opening.Wait()
+	d.mu.Lock()
+	left := slices.Clone(d.spares)
+	d.spares = nil
+	d.mu.Unlock()
+	for _, s := range left {
+		s.Close()
+	}
+}
+
+// hungUp says whether the peer has closed a connection on which nothing was asked yet.
+func hungUp(c net.Conn) bool {
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = raw.Control(func(fd uintptr) {
+		var one [1]byte
+		n, _, peek := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		gone = peek != syscall.EAGAIN && n <= 0 // bytes may wait: TLS sends its tickets unasked
+	})
+	return gone || err != nil
 }

@@ -63,11 +63,6 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		d.Do = c.do
 		d.client = c
 	}
-	measured, stop := context.WithCancel(ctx)
-	var self sync.WaitGroup
-	self.Go(func() { d.measureSelf(measured) })
-	defer self.Wait()
-	defer stop()
 	return d.run(ctx, bodies), nil
 }
 
@@ -97,8 +92,19 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 	var builder sync.WaitGroup
 	builder.Go(func() { build(feed, requests, source, b, n) })
 	if d.client != nil && !l.OnDemand {
-		d.client.connect(ctx, connections(l))
+		n := connections(l, times)
+		if l.Open() {
+			d.client.dialer.keep = min(n, mostSpares)
+		}
+		d.client.connect(ctx, n)
 	}
+	roomy := newHeap()
+	defer roomy.restore()
+	measured, end := context.WithCancel(ctx)
+	var self sync.WaitGroup
+	me := newSelf(d, roomy)
+	me.sample(0) // what it has used up to here
+	self.Go(func() { me.watch(measured) })
 	d.start = d.Clock.Now()
 	report := Report{Start: d.start}
 	if l.Open() {
@@ -108,6 +114,8 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 	}
 	d.flight.Wait()
 	report.End = d.Clock.Now()
+	end()
+	self.Wait()
 	stop()
 	builder.Wait()
 	if distinct := source.Distinct(); distinct > 0 {
@@ -119,8 +127,8 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 // ahead is how many requests are built before the phase starts, so that building them takes nothing from it: all, unless
 // their number is open or they would fill the memory.
 func ahead(n, concurrency, size int) int {
-	const memory = 256 << 20
-	most := max(memory/size, 2*concurrency)
+	const memory = 64 << 20
+	most := max(memory/size, concurrency)
 	if n > 0 {
 		return min(n, most)
 	}
@@ -147,9 +155,15 @@ func (d *driver) open(ctx context.Context, requests <-chan Request, times []time
 	if n := d.Phase.Load.Concurrency; n > 0 {
 		slots = make(chan struct{}, n)
 	}
+	wait := sleepUntil
+	if d.client != nil { // a test's stand-in may live in virtual time, of which the kernel knows nothing
+		w := newWaiter(ctx)
+		defer w.close()
+		wait = w.until
+	}
 	for i, at := range times {
 		r, ok := <-requests
-		if !ok || !sleepUntil(ctx, d.Clock.Time(d.start+at)) {
+		if !ok || !wait(ctx, d.Clock.Time(d.start+at)) {
 			return i
 		}
 		if slots != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -15,7 +16,14 @@ import (
 	"lab/internal/lab"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The test binary also plays a server.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == answering {
+		answer()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func random(l lab.Load) lab.Load {
 	l.API = "completions"
@@ -160,6 +168,19 @@ func TestTheScheduleFollowsFromRateBurstinessAndSeedAlone(t *testing.T) {
 	for i, at := range times {
 		gaps[i], last = (at - last).Seconds(), at
 	}
+	counts := make([]float64, int(times[len(times)-1].Seconds()))
+	for _, at := range times {
+		if second := int(at.Seconds()); second < len(counts) {
+			counts[second]++
+		}
+	}
+	average, squares := mean(counts), 0.0
+	for _, c := range counts {
+		squares += (c - average) * (c - average)
+	}
+	if ratio := squares / float64(len(counts)-1) / average; ratio < 0.9 || ratio > 1.1 {
+		t.Errorf("variance/mean of the requests in a second is %.3f, want 0.9 to 1.1", ratio)
+	}
 	slices.Sort(gaps)
 	distance := 0.0 // Kolmogorov-Smirnov, to the exponential distribution
 	for i, g := range gaps {
@@ -240,12 +261,12 @@ func TestTheClientSamplesItselfOnceASecond(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(samples) != 10 { // nine whole seconds, and what was left
-			t.Errorf("%d samples in 9.5 s", len(samples))
+		if len(samples) != 11 { // at the start, after nine whole seconds, and at the end
+			t.Fatalf("%d samples in 9.5 s", len(samples))
 		}
 		for i, s := range samples {
 			flight := 3.0
-			if i == 9 {
+			if i == 0 || i == 10 {
 				flight = 0
 			}
 			if s.Device != "client" || s.Values[lab.ClientFlight] != flight || s.Values[lab.ClientLate] != 0 || s.Values[lab.ClientCPU] <= 0 {

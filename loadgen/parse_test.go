@@ -57,10 +57,42 @@ func TestEventsAreReadToTheLetterOfTheStandard(t *testing.T) {
 	}
 }
 
-// FuzzEvents holds the reader to another implementation, and to itself however the stream is cut into pieces.
+// literal reads a whole stream the way the standard is written, and nothing else: lines first, then fields, then events.
+func literal(text string) []string {
+	text = strings.TrimPrefix(text, "\ufeff")
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	lines := strings.Split(text, "\n")
+	var got, data []string
+	for _, line := range lines[:len(lines)-1] { // the last has no end
+		if line == "" {
+			if data != nil {
+				got = append(got, strings.Join(data, "\n"))
+			}
+			data = nil
+			continue
+		}
+		field, value, _ := strings.Cut(line, ":")
+		if field == "data" {
+			data = append(data, strings.TrimPrefix(value, " "))
+		}
+	}
+	return got
+}
+
+// FuzzEvents holds the reader to two others, one written after the letter of the standard and one of somebody else, and to
+// itself however the stream is cut into pieces.
 func FuzzEvents(f *testing.F) {
-	for _, seed := range []string{"data: a\n\n", "data: a\r\n\r\n", "\xef\xbb\xbfdata:a\r\rdata\n\n", ": c\ndata: x\ndata: y\n\nid: 1\n\n"} {
+	for _, seed := range []string{"data: a\n\n", "data: a\r\n\r\n", "\xef\xbb\xbfdata:a\r\rdata\n\n", ": c\ndata: x\ndata: y\n\nid: 1\n\n",
+		"data\n\ndata\ndata\n\ndata:", "\xef\xbb\xbf\xef\xbb\xbfdata:a\n\n", "\r\n\r\ndata: [DONE]\r\n\r\n", "event: x\ndata: \xff\x00\n\n"} {
 		f.Add(seed, 1)
+	}
+	names, _ := filepath.Glob("testdata/sse/*.sse")
+	for _, name := range names {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(body), 100)
 	}
 	f.Fuzz(func(t *testing.T, text string, n int) {
 		if n < 1 {
@@ -69,6 +101,9 @@ func FuzzEvents(f *testing.F) {
 		whole := split(text, len(text)+1)
 		if diff := cmp.Diff(whole, split(text, n)); diff != "" {
 			t.Fatalf("in pieces of %d: %s", n, diff)
+		}
+		if diff := cmp.Diff(literal(text), whole); diff != "" {
+			t.Fatalf("the standard against ours: %s", diff)
 		}
 		// The other reader also gives events that have other fields but no data, and takes a byte-order mark after blank lines.
 		for _, odd := range []string{"id", "event", "retry", "\n\ufeff", "\r\ufeff"} {

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
@@ -15,10 +16,28 @@ import (
 // probeEvery is how often the client looks whether it still gets to run in time: a prime, so as not to beat with the load.
 const probeEvery = 11 * time.Millisecond
 
-// measureSelf samples the client once a second until ctx ends: its CPU, its garbage collector, the worst lateness of a
-// timer and of a reading, how long its goroutines waited for a processor. It also keeps the wall clock in sight.
-func (d *driver) measureSelf(ctx context.Context) {
-	s := newSelf(d)
+// self is the client's view of itself from one sample to the next. It takes one when the load begins, one a second, and one
+// when the load has ended: so a counter's difference is that of the load, however short it is.
+type self struct {
+	driver  *driver
+	heap    *heap
+	read    []metrics.Sample
+	gc      spread
+	sched   spread
+	threads threads
+}
+
+func newSelf(d *driver, h *heap) *self {
+	s := &self{driver: d, heap: h, read: []metrics.Sample{
+		{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/latencies:seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"},
+	}}
+	s.since()
+	return s
+}
+
+// watch looks until ctx ends: at the client's CPU, its garbage collector, the worst lateness of a timer and of a reading, how
+// long its goroutines waited for a processor and its threads for a core. It also keeps the wall clock in sight.
+func (s *self) watch(ctx context.Context) {
 	var late time.Duration
 	next := time.Now()
 	report := next.Add(time.Second)
@@ -33,28 +52,15 @@ func (d *driver) measureSelf(ctx context.Context) {
 		if now.After(next.Add(probeEvery)) {
 			next = now
 		}
-		if d.client != nil {
-			d.client.wall.anchor()
+		if c := s.driver.client; c != nil {
+			c.wall.anchor()
 		}
 		if now.After(report) {
 			s.sample(late)
+			s.heap.adjust()
 			late, report = 0, report.Add(time.Second)
 		}
 	}
-}
-
-// self is the client's view of itself from one sample to the next.
-type self struct {
-	driver *driver
-	read   []metrics.Sample
-	gc     spread
-	sched  spread
-}
-
-func newSelf(d *driver) *self {
-	s := &self{driver: d, read: []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/latencies:seconds"}}}
-	s.since()
-	return s
 }
 
 // since brings both distributions up to date: they then hold what came since the last call.
@@ -75,6 +81,7 @@ func (s *self) sample(late time.Duration) {
 	debug.ReadGCStats(&collector) // unlike runtime.ReadMemStats it does not stop the program
 	values := map[string]float64{
 		lab.ClientCPU:    time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds(),
+		lab.ClientCores:  float64(runtime.GOMAXPROCS(0)), // no more than its affinity and its group of processes allow
 		lab.ClientGC:     collector.PauseTotal.Seconds(),
 		lab.ClientLate:   late.Seconds(),
 		lab.ClientFlight: float64(d.Progress.Snapshot().InFlight),
@@ -91,13 +98,28 @@ func (s *self) sample(late time.Duration) {
 	put(lab.ClientWait99, p99, ok)
 	longest, ok = s.sched.quantile(1)
 	put(lab.ClientWaitMax, longest, ok)
+	if v := s.read[2].Value; v.Kind() == metrics.KindFloat64 {
+		values[lab.ClientGCCPU] = v.Float64()
+	}
+	waited, ok := s.threads.waited()
+	put(lab.ClientRunWait, waited.Seconds(), ok)
+	resident, ok := resident()
+	put(lab.ClientRSS, float64(resident), ok)
 	if c := d.client; c != nil {
-		lag, ok := c.lag.take()
-		put(lab.ClientLag, lag.Seconds(), ok)
-		values[lab.ClientSteps] = float64(c.wall.steps.Load())
-		values[lab.ClockWall] = float64(c.wall.distance.Load()+int64(at)) / 1e9
+		c.measure(values, at)
 	}
 	d.Sample(lab.Sample{At: at, Took: d.Clock.Now() - at, Device: "client", Values: values})
+}
+
+// measure adds what its connections and its clocks say.
+func (c *client) measure(values map[string]float64, at time.Duration) {
+	if lag, ok := c.lag.take(); ok {
+		values[lab.ClientLag] = lag.Seconds()
+	}
+	sum, most := c.dialer.unread()
+	values[lab.ClientUnread], values[lab.ClientUnreadMax] = float64(sum), float64(most)
+	values[lab.ClientSteps] = float64(c.wall.steps.Load())
+	values[lab.ClockWall] = float64(c.wall.distance.Load()+int64(at)) / 1e9
 }
 
 // spread is what one of the Go runtime's distributions gained between two readings.

@@ -41,6 +41,23 @@ func (s *stamped) start(c net.Conn) {
 	s.raw, s.call, s.on = raw, s.try, err == nil && refused == nil
 }
 
+// unread is how many bytes the kernel holds for the client; 0 where it does not say.
+func (s *stamped) unread() int {
+	if s.raw == nil {
+		return 0
+	}
+	var n int32
+	err := s.raw.Control(func(fd uintptr) {
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCINQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
+			n = 0
+		}
+	})
+	if err != nil { // it was closed just now
+		return 0
+	}
+	return int(n)
+}
+
 // receive waits for bytes. The stamp is in nanoseconds of CLOCK_REALTIME; 0: there was none.
 func (s *stamped) receive(p []byte) (n int, stamp int64, err error) {
 	s.into = p

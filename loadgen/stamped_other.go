@@ -12,4 +12,6 @@ type stamped struct{ on bool }
 
 func (s *stamped) start(net.Conn) {}
 
+func (s *stamped) unread() int { return 0 }
+
 func (s *stamped) receive([]byte) (int, int64, error) { return 0, 0, errors.ErrUnsupported }

@@ -225,13 +225,34 @@ func TestTheRuntimesDistributionsAreReadAsWhatTheyGained(t *testing.T) {
 	}
 }
 
+// A connection whose answer has ended may carry another request before the reader of the last got to run.
+func TestTheStampOfTheNextRequestOnAConnectionIsNotTakenForTheLasts(t *testing.T) {
+	c := newClient(Target{}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	defer c.close()
+	local, remote := tcpPair(t)
+	on := stamp(local, c.clock)
+	rec := lab.RequestRecord{}
+	s := &stream{}
+	s.begin(c, on, on.use.Add(1), Request{}, &rec)
+	on.stamp.Store(time.Now().UnixNano())
+	if s.mark(); !s.kernel {
+		t.Error("its own stamp is refused")
+	}
+	on.use.Add(1)
+	on.stamp.Store(time.Now().UnixNano())
+	if s.mark(); s.kernel || s.came != s.at {
+		t.Error("the next one's stamp is taken")
+	}
+	remote.Close()
+}
+
 func TestAnEventAllocatesNothing(t *testing.T) {
 	const runs = 1000
 	rec := lab.RequestRecord{}
 	c := newClient(Target{}, lab.NewEpoch().Clock(), func(time.Duration) {})
 	local, remote := tcpPair(t)
 	s := &stream{}
-	s.begin(c, stamp(local, c.clock), Request{Output: 4 * runs}, &rec)
+	s.begin(c, stamp(local, c.clock), 0, Request{Output: 4 * runs}, &rec)
 	event := []byte(oneToken)
 	one := func() {
 		if _, err := remote.Write(event); err != nil {

@@ -16,9 +16,10 @@ import (
 type stream struct {
 	client *client
 	conn   *conn
+	use    int64 // of the connection
 	rec    *lab.RequestRecord
 
-	buf   [16 << 10]byte
+	buf   [8 << 10]byte
 	split events
 	text  []byte // what was generated, escapes as they stand
 
@@ -36,12 +37,12 @@ type stream struct {
 }
 
 // stream reads the events of one answer.
-func (c *client) stream(body io.Reader, conn *conn, r Request, rec *lab.RequestRecord) (class, detail string) {
+func (c *client) stream(body io.Reader, m *marks, r Request, rec *lab.RequestRecord) (class, detail string) {
 	s, ok := c.pool.Get().(*stream)
 	if !ok {
 		s = &stream{}
 	}
-	s.begin(c, conn, r, rec)
+	s.begin(c, m.conn.Load(), m.use.Load(), r, rec)
 	defer c.pool.Put(s)
 	for {
 		n, err := body.Read(s.buf[:])
@@ -68,10 +69,10 @@ func (c *client) stream(body io.Reader, conn *conn, r Request, rec *lab.RequestR
 	return class, detail
 }
 
-func (s *stream) begin(c *client, conn *conn, r Request, rec *lab.RequestRecord) {
+func (s *stream) begin(c *client, conn *conn, use int64, r Request, rec *lab.RequestRecord) {
 	rec.Chunks = make([]lab.Chunk, 0, max(r.Output, 16))
 	rec.Stamps = &lab.Stamps{}
-	s.client, s.conn, s.rec = c, conn, rec
+	s.client, s.conn, s.use, s.rec = c, conn, use, rec
 	s.split.reset()
 	s.text = s.text[:0]
 	s.read, s.last = 0, false
@@ -98,7 +99,11 @@ func (s *stream) mark() {
 	if read != s.read {
 		s.read, s.last = read, false
 	}
-	s.came, s.kernel = s.client.wall.arrival(s.conn.stamp.Load(), s.at)
+	stamp := s.conn.stamp.Load()
+	if s.conn.use.Load() != s.use { // the read that ended the answer freed the connection, and this may be the stamp of the next
+		stamp = 0
+	}
+	s.came, s.kernel = s.client.wall.arrival(stamp, s.at)
 }
 
 func (s *stream) event(data []byte) {

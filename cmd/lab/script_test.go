@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lab":  func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 		"vllm": func() { os.Exit(sim.Main(os.Args[1:], os.Stdout, os.Stderr)) },
+		"burn": burn,
 	})
 }
 
@@ -49,6 +50,7 @@ func scriptParams(dir string) testscript.Params {
 			"engine":   engine,
 			"simulate": simulate,
 			"measures": measures,
+			"starved":  starved,
 			"counted":  counted,
 			"talks":    talks,
 

@@ -3,6 +3,7 @@ package compare
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -153,5 +154,12 @@ func TestTwoSingleRunsGetDifferencesAndNoCall(t *testing.T) {
 	}
 	if rows[0].Reason == rows[1].Reason {
 		t.Error("that TTFT is measured from different moments is not told")
+	}
+	now := ours
+	now.Definitions = 2
+	for _, r := range Pair(Named{"a", ours}, Named{"b", now}) {
+		if told := strings.Contains(r.Reason, "definitions 1 in A and 2 in B"); told != (r.Unit == "s") {
+			t.Errorf("%s: %q", r.Metric, r.Reason)
+		}
 	}
 }

@@ -26,7 +26,7 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 		for _, m := range metric.Catalogue() {
 			row, ok := historicalRow(v.Plan, phase, m, stored, now)
 			switch {
-			case !ok:
+			case !ok || m.Own && m.Name != v.Plan.Primary:
 			case m.Name == v.Plan.Primary && phase == primaryPhase(v.Plan):
 				v.Primary = row
 			default:

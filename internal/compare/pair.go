@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"fmt"
 	"strings"
 
 	"lab/internal/lab"
@@ -20,13 +21,16 @@ func Pair(a, b Named) []lab.Row {
 	for _, f := range a.Summary.Figures {
 		m, known := metric.Find(f.Metric)
 		g, found := opposite(f, a.Summary, b.Summary)
-		if !known || !found {
+		if !known || !found || m.Own {
 			continue
 		}
 		row := lab.Row{Phase: f.Phase, Metric: f.Metric, Unit: f.Unit, Higher: m.Sense == metric.Higher, Absolute: m.Share, A: f.Value, B: g.Value, N: 1,
 			Reason: lab.SingleRun}
 		if (a.Summary.Definitions == 0) != (b.Summary.Definitions == 0) { // 0: summed up by another program
 			row.Reason = otherwise(f.Metric)
+		} else if a.Summary.Definitions != b.Summary.Definitions && m.Unit == "s" {
+			row.Reason = fmt.Sprintf("measured by definitions %d in A and %d in B: from 2 on a chunk arrives when the kernel took it in, before when lab had read it",
+				a.Summary.Definitions, b.Summary.Definitions)
 		}
 		switch {
 		case m.Share:

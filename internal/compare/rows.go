@@ -81,7 +81,7 @@ func exploratory(plan lab.Plan, blocks []block, at []float64) []lab.Row {
 	var tested []int
 	for _, phase := range judged(plan.A) {
 		for _, m := range metric.Catalogue() {
-			if m.Name == plan.Primary && phase == primaryPhase(plan) || guards(plan, phase, m.Name) {
+			if m.Own || m.Name == plan.Primary && phase == primaryPhase(plan) || guards(plan, phase, m.Name) {
 				continue
 			}
 			row, _, ok := compareRow(plan, phase, m, blocks, at)

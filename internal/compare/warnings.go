@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"lab/internal/lab"
 )
@@ -21,7 +22,7 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 		add("not-fresh", "all runs used one server that already ran: they share its state, so this is no verdict")
 	}
 	if mixed(counted) {
-		add("definitions", "the runs were summed up by different versions of the formulas: their figures may not mean the same")
+		add("definitions", "the runs were summed up by different versions of the formulas (%s): their figures may not mean the same", versions(counted))
 	}
 	switch {
 	case plan.Cut > 0:
@@ -53,4 +54,14 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 // mixed says whether the summaries were made by different versions of the formulas.
 func mixed(runs []lab.Sealed) bool {
 	return slices.ContainsFunc(runs, func(r lab.Sealed) bool { return r.Summary.Definitions != runs[0].Summary.Definitions })
+}
+
+// versions names the versions of the formulas, the oldest first.
+func versions(runs []lab.Sealed) string {
+	var all []int
+	for _, r := range runs {
+		all = append(all, r.Summary.Definitions)
+	}
+	slices.Sort(all)
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(slices.Compact(all)), " ", ", "), "[]")
 }

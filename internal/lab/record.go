@@ -10,7 +10,7 @@ type RequestRecord struct {
 
 	Intended  time.Duration `json:"intended"`             // when the schedule wanted it sent; closed loop: when its slot came free
 	Sent      time.Duration `json:"sent,omitempty"`       // the client set about sending it; from here on waiting is the network's and the server's
-	Connected time.Duration `json:"connected,omitempty"`  // a new connection stood; absent on a reused one
+	Connected time.Duration `json:"connected,omitempty"`  // it had a connection that no request had used before, opened for it or kept ready; absent on a reused one
 	Written   time.Duration `json:"written,omitempty"`    // the write call with the request's last byte returned: the kernel has all of it
 	FirstByte time.Duration `json:"first_byte,omitempty"` // first bytes of the response head, stamped as chunks are
 	Done      time.Duration `json:"done,omitempty"`       // end of the body, or the moment of the error

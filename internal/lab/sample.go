@@ -107,6 +107,13 @@ const (
 	ClientLate   = "late_max_s" // worst wake-up lateness of a timer in it since the last sample
 	ClientFlight = "in_flight"  // requests
 
+	ClientCores     = "cores"            // that it may use at once
+	ClientRunWait   = "run_wait_s"       // counter: its threads could run and had no core
+	ClientGCCPU     = "gc_cpu_s"         // counter: CPU of its garbage collector
+	ClientRSS       = "rss_bytes"        // memory in use
+	ClientUnread    = "unread_bytes"     // in the kernel, not yet read by it; over all connections
+	ClientUnreadMax = "unread_max_bytes" // of one connection
+
 	// Of the client since its last sample; those of the Go runtime are upper bounds of its classes.
 	ClientGCMax   = "gc_pause_max_s"   // longest pause of its garbage collector
 	ClientWait99  = "sched_wait_p99_s" // how long a goroutine that could run waited for a processor

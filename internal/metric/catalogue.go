@@ -9,7 +9,9 @@ import (
 
 // Definitions is the version of the formulas; it rises when one changes, so that figures of different formulas are
 // never compared unawares.
-const Definitions = 1
+//
+// 2: a chunk arrives when the kernel took it in, where it says so; until then it was when the client had read it.
+const Definitions = 2
 
 // Metric is one entry of the catalogue.
 type Metric struct {
@@ -19,6 +21,7 @@ type Metric struct {
 	Formula string
 	Sense   Sense
 	Share   bool // compared by difference in its own unit, not by ratio
+	Own     bool // tells of lab's own client, not of the server: no row of a comparison
 }
 
 // Sense says which direction of a metric is good.
@@ -64,14 +67,7 @@ var singles = []Metric{
 	{Name: "prefix_hit_share", Title: "prefix cache hits", Unit: "share", Sense: Neither, Share: true, Formula: "prompt tokens found in the cache / looked up, over the phase, by the engine's counters"},
 	{Name: "preemptions", Title: "preemptions", Unit: "count", Sense: Neither, Share: true, Formula: "increase of the engine's counter over the phase"},
 	{Name: "server_cpu", Title: "server CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of the server's processes over the phase / its length"},
-	{Name: "client_cpu", Title: "client CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of lab itself over the phase / its length"},
 	{Name: "startup", Title: "server start-up", Unit: "s", Sense: Lower, Formula: "server ready, a first token included - server process started; once a run"},
-	{Name: "lag.p99", Title: "client lag p99", Unit: "s", Sense: Neither, Formula: "99th percentile of sent - intended moment, over all requests sent"},
-	{Name: "read_lag.p50", Title: "read lag p50", Unit: "s", Sense: Neither, Formula: "median of an event's reading by the client - its arrival in the kernel"},
-	{Name: "read_lag.p99", Title: "read lag p99", Unit: "s", Sense: Neither, Formula: "99th percentile of an event's reading by the client - its arrival in the kernel"},
-	{Name: "read_lag.max", Title: "read lag max", Unit: "s", Sense: Neither, Formula: "longest of an event's reading by the client - its arrival in the kernel"},
-	{Name: "kernel_stamps", Title: "kernel stamps", Unit: "share", Sense: Neither, Share: true, Formula: "events with the kernel's receive stamp / events"},
-	{Name: "shared_stamps", Title: "shared stamps", Unit: "share", Sense: Neither, Share: true, Formula: "events with the stamp of a later event in the same read / events with the kernel's receive stamp"},
 }
 
 // Catalogue lists every metric, in the order in which they are shown.
@@ -82,7 +78,7 @@ func Catalogue() []Metric {
 			all = append(all, Metric{Name: q.name + "." + s.name, Title: q.title + " " + s.title, Unit: "s", Formula: s.title + " of " + q.formula})
 		}
 	}
-	return append(all, singles...)
+	return slices.Concat(all, singles, stepMetrics(), ownMetrics())
 }
 
 // Names lists the names of the catalogue.

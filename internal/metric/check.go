@@ -13,14 +13,8 @@ import (
 // The limits of validity; docs/statistics.md gives the reasons.
 const (
 	maxErrorShare = 0.005
-	lagFloor      = 5 * time.Millisecond
-	lagShare      = 0.05 // of the median TTFT
-	minSentShare  = 0.99
 	maxHitShare   = 0.01
 	fewRequests   = 20
-	lateTimer     = 50 * time.Millisecond
-	fewStamps     = 0.99
-	busyClient    = 0.9 // cores: one goroutine scheduler cannot do more on a box it shares
 
 	// NVML's clocks event reasons.
 	powerCapBit    = 0x04        // at its power limit: normal under load
@@ -37,7 +31,7 @@ func Check(run lab.Run, t lab.Tables, s lab.Summary) []lab.Finding {
 			c.phase(p)
 		}
 	}
-	c.client()
+	c.clock()
 	c.hardware()
 	return c.findings
 }
@@ -83,10 +77,9 @@ func (c *checker) phase(p lab.Phase) {
 	if t.OK < fewRequests {
 		c.add(lab.Warning, "few-requests", "phase %s: only %d requests succeeded; percentiles of so few say little", p.Name, t.OK)
 	}
-	c.lag(p, t)
+	c.client(p, t)
 	c.steady(p, t)
 	c.saturated(p, t)
-	c.stamps(p)
 	c.cache(p)
 	c.input(p)
 }
@@ -118,37 +111,6 @@ func classes(errors map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// lag: a client that sends late measures itself. With a bound on requests in flight an open loop waits by design.
-func (c *checker) lag(p lab.Phase, t lab.Tally) {
-	sent := 0
-	for _, r := range c.tables.Requests {
-		if r.Phase == p.Name && r.Sent > 0 {
-			sent++
-		}
-	}
-	if float64(sent) < minSentShare*float64(t.Offered) {
-		c.add(lab.Invalid, "client-sent", "phase %s: only %d of %d requests could be sent", p.Name, sent, t.Offered)
-	}
-	lag, ok := c.value(p.Name, "lag.p99")
-	ttft, has := c.value(p.Name, "ttft.p50")
-	if !ok || !has || p.Load.Open() && p.Load.Concurrency > 0 {
-		return
-	}
-	limit := max(lagFloor.Seconds(), lagShare*ttft)
-	if lag > limit {
-		c.add(lab.Invalid, "client-lag", "phase %s: the client was the limit: it sent up to %.1f ms late (p99; at most %.1f ms may be)", p.Name, lag*1e3, limit*1e3)
-	}
-}
-
-// stamps: where the kernel gave none, the client's own lag is in the arrivals, unseen.
-func (c *checker) stamps(p lab.Phase) {
-	share, ok := c.summary.Figure(p.Name, "kernel_stamps")
-	if ok && share.Value < fewStamps {
-		c.add(lab.Note, "stamps", "phase %s: %.1f %% of %d events have the kernel's receive stamp; the others arrived when the client read them, however late that was",
-			p.Name, share.Value*100, share.N)
-	}
-}
-
 // cache: prompts that are all different cannot be in the prefix cache, unless the server had seen them before.
 func (c *checker) cache(p lab.Phase) {
 	d := p.Load.Dataset
@@ -158,29 +120,6 @@ func (c *checker) cache(p lab.Phase) {
 	}
 	if hits > maxHitShare {
 		c.add(lab.Invalid, "warm-cache", "phase %s: %.1f %% of the prompt tokens were in the prefix cache, although every prompt is new: the server was warm", p.Name, hits*100)
-	}
-}
-
-// client: timers that fire late mean requests that leave late, and arrivals that are late where the kernel did not stamp
-// them.
-func (c *checker) client() {
-	var late []float64
-	for _, s := range c.tables.Samples {
-		if v, ok := s.Values[lab.ClientLate]; ok && s.Device == "client" {
-			late = append(late, v)
-		}
-	}
-	slices.Sort(late)
-	if n := len(late); n > 0 && late[n/2] > lateTimer.Seconds() {
-		c.add(lab.Warning, "client-late", "the client got to run late: in half of the seconds by %.0f ms or more; requests may leave as late, and single gaps without the kernel's stamp be off by as much", late[n/2]*1e3)
-	}
-	if n := clockSteps(c.tables.Samples); n > 0 {
-		c.add(lab.Warning, "clock-step", "the wall clock was set %d times during the load; events around it arrived when the client read them", n)
-	}
-	for _, t := range c.summary.Phases {
-		if cpu, ok := c.value(t.Phase, "client_cpu"); ok && t.Judged && cpu > busyClient {
-			c.add(lab.Warning, "client-cpu", "phase %s: the client used %.2f cores; near one core it may be the limit", t.Phase, cpu)
-		}
 	}
 }
 

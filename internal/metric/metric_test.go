@@ -111,7 +111,7 @@ func TestWhatCannotBeComputedIsAbsentNotZero(t *testing.T) {
 		{Phase: "load", Intended: ms, Sent: ms, Done: 2 * ms, Error: lab.ErrConnect},
 	}})
 	for _, f := range s.Figures {
-		if !slices.Contains([]string{"error_share", "goodput", "lag.p99", "concurrency.max"}, f.Metric) {
+		if !slices.Contains([]string{"error_share", "goodput", "lag.mean", "lag.p50", "lag.p99", "lag.max", "concurrency.max"}, f.Metric) {
 			t.Errorf("%s = %g rests on nothing", f.Metric, f.Value)
 		}
 	}
@@ -223,12 +223,12 @@ func TestTheDocumentExplainsEveryMetricOfTheCatalogue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range singles {
+	for _, m := range slices.Concat(singles, ownMetrics()) {
 		if !strings.Contains(string(text), "| `"+m.Name+"` | "+m.Unit+" | "+m.Formula+" |") {
 			t.Errorf("docs/metrics.md has no line for %s (%s): %s", m.Name, m.Unit, m.Formula)
 		}
 	}
-	for _, q := range quantities {
+	for _, q := range slices.Concat(quantities, steps) {
 		if !strings.Contains(string(text), "| `"+q.name+"` | "+q.title+" | "+q.formula+" |") {
 			t.Errorf("docs/metrics.md has no line for %s: %s", q.name, q.formula)
 		}

@@ -148,8 +148,6 @@ func (w *window) sampled(name string, length float64) (value float64, n int, ok 
 		return w.increase("engine", lab.EnginePreempt)
 	case "server_cpu":
 		return rate("server", lab.ProcCPU)
-	case "client_cpu":
-		return rate("client", lab.ClientCPU)
 	}
 	return 0, 0, false
 }

@@ -20,28 +20,6 @@ func stamps(requests []lab.RequestRecord) lab.Stamps {
 	return sum
 }
 
-// stamped computes the metrics of the client's lag in reading, and of the stamps that show it.
-func (w *window) stamped(name string) (value float64, n int, ok bool) {
-	s := w.stamps
-	all := s.Kernel + s.Reading
-	switch name {
-	case "read_lag.p50", "read_lag.p99":
-		q := 0.50
-		if name == "read_lag.p99" {
-			q = 0.99
-		}
-		lag, ok := s.Lag.Quantile(q)
-		return lag.Seconds(), s.Kernel, ok
-	case "read_lag.max":
-		return s.Lag.Max.Seconds(), s.Kernel, s.Kernel > 0
-	case "kernel_stamps":
-		return float64(s.Kernel) / float64(max(all, 1)), all, all > 0
-	case "shared_stamps":
-		return float64(s.Shared) / float64(max(s.Kernel, 1)), s.Kernel, s.Kernel > 0
-	}
-	return 0, 0, false
-}
-
 // clockSteps is how often the wall clock was set during the loads. Each load counts from 0.
 func clockSteps(samples []lab.Sample) int {
 	var counts []point

@@ -128,6 +128,12 @@ func (w *window) figures() []lab.Figure {
 			all = append(all, f)
 		}
 	}
+	all = append(all, w.stepFigures()...)
+	for _, m := range own {
+		if v, n, ok := w.ownFigure(m.Name); ok {
+			all = append(all, lab.Figure{Phase: w.phase.Name, Metric: m.Name, Value: v, Unit: m.Unit, N: n})
+		}
+	}
 	return all
 }
 
@@ -217,16 +223,6 @@ func (w *window) single(name string) (value float64, n int, ok bool) {
 	case "power.mean":
 		joules, n, ok := w.energy()
 		return joules / length, n, ok && length > 0
-	case "lag.p99":
-		lags := w.lags()
-		slices.Sort(lags)
-		if len(lags) == 0 {
-			return 0, 0, false
-		}
-		return Quantile(lags, 0.99), len(lags), true
-	}
-	if v, n, ok := w.stamped(name); ok {
-		return v, n, true
 	}
 	return w.sampled(name, length)
 }
@@ -264,16 +260,6 @@ func (w *window) passed() []float64 {
 			passed = 1
 		}
 		all = append(all, passed)
-	}
-	return all
-}
-
-func (w *window) lags() []float64 {
-	var all []float64
-	for _, r := range w.requests {
-		if v, ok := r.Lag(); ok {
-			all = append(all, v.Seconds())
-		}
 	}
 	return all
 }

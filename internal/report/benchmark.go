@@ -62,7 +62,7 @@ func benchmark(out *bytes.Buffer, s lab.Sealed, t lab.Tally, arm bool) {
 	var values bytes.Buffer
 	for _, m := range metric.Catalogue() {
 		f, ok := s.Summary.Figure(t.Phase, m.Name)
-		if !ok {
+		if !ok || m.Own {
 			continue
 		}
 		fmt.Fprintf(&values, " %s %s", strconv.FormatFloat(f.Value, 'g', -1, 64), unit(m))

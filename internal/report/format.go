@@ -22,9 +22,17 @@ func value(v float64, unit string) string {
 		}
 		return digits(v) + " s"
 	case "bytes":
+		switch {
+		case v > 0 && v < 1<<20:
+			return digits(v/(1<<10)) + " KiB"
+		case v > 0 && v < 1<<30:
+			return digits(v/(1<<20)) + " MiB"
+		}
 		return digits(v/(1<<30)) + " GiB"
 	case "share":
 		return fmt.Sprintf("%.1f %%", v*100)
+	case "ratio":
+		return digits(v)
 	case "count":
 		return digits(math.Round(v*10) / 10)
 	}

@@ -183,6 +183,10 @@ func sealed() lab.Sealed {
 				{Phase: "load", Metric: "ttft.p90", Value: .0698, Unit: "s", N: 998}, {Phase: "load", Metric: "ttft.p95", Value: .0843, Unit: "s", N: 998}, {Phase: "load", Metric: "ttft.p99", Value: .1012, Unit: "s", N: 998},
 				{Phase: "load", Metric: "output_throughput", Value: 2661.3, Unit: "tok/s", N: 998}, {Phase: "load", Metric: "error_share", Value: .002, Unit: "share", N: 1000},
 				{Phase: "load", Metric: "gpu_mem.max", Value: 71.8 * (1 << 30), Unit: "bytes", N: 960}, {Phase: "load", Metric: "lag.p99", Value: .000041, Unit: "s", N: 1000},
+				{Phase: "load", Metric: "read_lag.mean", Value: .0000312, Unit: "s", N: 127744}, {Phase: "load", Metric: "read_lag.p50", Value: .0000211, Unit: "s", N: 127744},
+				{Phase: "load", Metric: "read_lag.p99", Value: .00041, Unit: "s", N: 127744}, {Phase: "load", Metric: "read_lag.max", Value: .0021, Unit: "s", N: 127744},
+				{Phase: "load", Metric: "connect.p99", Value: .00009, Unit: "s", N: 12}, {Phase: "load", Metric: "client_cpu", Value: .41, Unit: "cores", N: 49},
+				{Phase: "load", Metric: "client_rss.max", Value: 78 << 20, Unit: "bytes", N: 49}, {Phase: "load", Metric: "unread.max", Value: 1711, Unit: "bytes", N: 49},
 				{Phase: "", Metric: "startup", Value: 62.9, Unit: "s", N: 1},
 			}},
 	}

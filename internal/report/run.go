@@ -36,6 +36,9 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 	for _, d := range r.Host.GPUs {
 		g.add("", fmt.Sprintf("GPU %d: %s, %.0f GiB, driver %s", d.Index, d.Name, d.Memory.GiB(), r.Host.Driver))
 	}
+	if d := s.Summary.Definitions; d > 0 && d != metric.Definitions { // 0: by another program
+		g.add("formulas", fmt.Sprintf("definitions %d, today's are %d: see docs/metrics.md", d, metric.Definitions))
+	}
 	p.grid(g, "")
 	p.failure(r)
 	for _, t := range s.Summary.Phases {
@@ -135,12 +138,13 @@ func (p *printer) phase(l lab.Load, s lab.Summary, t lab.Tally) {
 	list := &grid{right: map[int]bool{1: true}}
 	for _, f := range s.Figures {
 		m, known := metric.Find(f.Metric)
-		if f.Phase != t.Phase || !known || perRequest(f.Metric) {
+		if f.Phase != t.Phase || !known || perRequest(f.Metric) || m.Own || ofStep(f.Metric) {
 			continue
 		}
 		list.add(m.Title, value(f.Value, f.Unit))
 	}
 	p.grid(list, "  ")
+	p.client(s, t.Phase)
 }
 
 // perRequest says whether a metric is in the table of latencies.
