@@ -149,15 +149,17 @@ func groupValues(g Group) []string {
 	case Util:
 		return []string{lab.GPUUtil, lab.GPUMemUtil}
 	case Mid:
-		return []string{lab.GPUMemUsed, lab.GPUSMClock, lab.GPUMemClock, lab.GPUTemp, lab.GPUThrottle}
+		return []string{
+			lab.GPUMemUsed, lab.GPUSMClock, lab.GPUMemClock, lab.GPUTemp, lab.GPUThrottle,
+			lab.GPUThrottlePower, lab.GPUThrottleThermal, lab.GPUThrottleHWThermal, lab.GPUThrottleBrake,
+		}
+	case Slow:
+		return []string{lab.GPUProcesses, lab.GPUForeign, lab.GPUPowerLimit, lab.GPUMaxSMClock}
 	}
 	return nil
 }
 
 func (s *simulated) Read(group Group, at func() time.Duration) []lab.Sample {
-	if group == Slow {
-		return nil // it has no processes
-	}
 	before := at()
 	found, err := s.fetch()
 	after := at()
