@@ -120,10 +120,14 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json, gate bo
 		return err
 	}
 	verdict := compare.Judge(plan, runs)
+	arms, err := armsHardware(db, verdict)
+	if err != nil {
+		return err
+	}
 	if json {
-		err = report.VerdictJSON(cmd.OutOrStdout(), verdict)
+		err = report.VerdictJSON(cmd.OutOrStdout(), verdict, between(arms))
 	} else {
-		err = report.Verdict(cmd.OutOrStdout(), verdict, look(cmd))
+		err = report.Verdict(cmd.OutOrStdout(), verdict, between(arms), look(cmd))
 	}
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/store"
 )
@@ -47,12 +48,13 @@ func RunJSON(w io.Writer, s lab.Sealed) error {
 }
 
 // VerdictJSON writes the answer to an A/B as a document.
-func VerdictJSON(w io.Writer, v lab.Verdict) error {
+func VerdictJSON(w io.Writer, v lab.Verdict, hardware []correlate.Difference) error {
 	v.Rows, v.Different, v.Runs = list(v.Rows), list(v.Different), list(v.Runs)
 	return document(w, struct {
 		Schema string `json:"schema"`
 		lab.Verdict
-	}{"lab.verdict/v1", v})
+		Hardware []correlate.Difference `json:"hardware"`
+	}{"lab.verdict/v1", v, list(hardware)})
 }
 
 // entry is a line of the list of runs.

@@ -121,7 +121,7 @@ func TestTheVerdictReadsLikeThis(t *testing.T) {
 
 	for name, v := range map[string]lab.Verdict{"better": verdict(), "inconclusive": inconclusive, "same": same, "invalid": invalid, "historical": historical, "shares": shares} {
 		var out bytes.Buffer
-		if err := Verdict(&out, v, Options{Width: 80}); err != nil {
+		if err := Verdict(&out, v, between(), Options{Width: 80}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "verdict-"+name+".txt", out.Bytes())
@@ -145,7 +145,7 @@ func TestADifferenceIsNeverToldWithoutIntervalLoadAndNumberOfRuns(t *testing.T) 
 func TestAVerdictThatCouldNotBeReachedIsPrintedToo(t *testing.T) {
 	for _, call := range []lab.Call{lab.InvalidCall, lab.Inconclusive, lab.Historical} {
 		var out bytes.Buffer
-		if err := Verdict(&out, lab.Verdict{Call: call}, Options{}); err != nil || out.Len() == 0 {
+		if err := Verdict(&out, lab.Verdict{Call: call}, nil, Options{}); err != nil || out.Len() == 0 {
 			t.Errorf("%s: %v, %d bytes", call, err, out.Len())
 		}
 	}
@@ -207,7 +207,7 @@ func TestARunAListAPlanAndAComparisonReadLikeThis(t *testing.T) {
 		"comparison.txt": func(w io.Writer) error {
 			return Comparison(w, "seqs-64 (2026-11-23 14:05:12)", "out.json (tiny)", rows, "no verdict: one run a side", Options{Width: 80})
 		},
-		"verdict.json":    func(w io.Writer) error { return VerdictJSON(w, verdict()) },
+		"verdict.json":    func(w io.Writer) error { return VerdictJSON(w, verdict(), between()) },
 		"run.json":        func(w io.Writer) error { return RunJSON(w, sealed()) },
 		"list.json":       func(w io.Writer) error { return ListJSON(w, entries()) },
 		"plan.json":       func(w io.Writer) error { return PlanJSON(w, verdict().Plan, estimate) },
@@ -267,20 +267,20 @@ func TestANumberThatJSONDoesNotKnowIsAnErrorNotADocument(t *testing.T) {
 		v := verdict()
 		v.Primary.A = odd
 		var out bytes.Buffer
-		if err := VerdictJSON(&out, v); err == nil || out.Len() > 0 {
+		if err := VerdictJSON(&out, v, nil); err == nil || out.Len() > 0 {
 			t.Errorf("%g: error %v, %d bytes written", odd, err, out.Len())
 		}
 	}
 	v := verdict()
 	v.Plan.A.Phases[0].Load.Rate = lab.Number(math.Inf(1)) // an experiment may ask for it
-	if err := VerdictJSON(io.Discard, v); err != nil {
+	if err := VerdictJSON(io.Discard, v, nil); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestColourOnlyAddsToWhatTheWordsSay(t *testing.T) {
 	var plain, coloured bytes.Buffer
-	if err := errors.Join(Verdict(&plain, verdict(), Options{Width: 80}), Verdict(&coloured, verdict(), Options{Width: 80, Color: true})); err != nil {
+	if err := errors.Join(Verdict(&plain, verdict(), between(), Options{Width: 80}), Verdict(&coloured, verdict(), between(), Options{Width: 80, Color: true})); err != nil {
 		t.Fatal(err)
 	}
 	escapes := regexp.MustCompile("\x1b\\[[0-9;]*m")
@@ -292,7 +292,7 @@ func TestColourOnlyAddsToWhatTheWordsSay(t *testing.T) {
 func TestNoLineIsWiderThanTheTerminal(t *testing.T) {
 	for _, width := range []int{80, 100, 140} {
 		var out bytes.Buffer
-		err := errors.Join(Verdict(&out, verdict(), Options{Width: width}), Run(&out, sealed(), Options{Width: width}), List(&out, entries(), Options{Width: width}))
+		err := errors.Join(Verdict(&out, verdict(), between(), Options{Width: width}), Run(&out, sealed(), Options{Width: width}), List(&out, entries(), Options{Width: width}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +309,7 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
 func TestAPipeThatBreaksIsReported(t *testing.T) {
-	for _, err := range []error{Verdict(full{}, verdict(), Options{}), Run(full{}, sealed(), Options{}), List(full{}, entries(), Options{}), RunJSON(full{}, sealed())} {
+	for _, err := range []error{Verdict(full{}, verdict(), between(), Options{}), Run(full{}, sealed(), Options{}), List(full{}, entries(), Options{}), RunJSON(full{}, sealed())} {
 		if err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("error %v", err)
 		}
