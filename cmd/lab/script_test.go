@@ -44,6 +44,7 @@ func scriptParams(dir string) testscript.Params {
 			"exits":    exits,
 			"await":    await,
 			"signal":   sendSignal,
+			"halt":     halt,
 			"noserver": noServer,
 			"json":     checkJSON,
 			"engine":   engine,

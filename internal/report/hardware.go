@@ -67,7 +67,7 @@ func HardwareLine(w io.Writer, id string, h correlate.Hardware, o Options) error
 		}
 	}
 	if s := h.Stalls; s.Gaps > 0 {
-		parts = append(parts, stallCount(s)+mainCause(s))
+		parts = append(parts, stallCount(s)+mainCauses(s))
 	}
 	if len(parts) == 0 {
 		return nil
@@ -87,16 +87,20 @@ func stallCount(s correlate.Stalls) string {
 	return fmt.Sprintf("%d stalls in %d gaps", s.Count, s.Gaps)
 }
 
-// mainCause names the cause that most stalls had.
-func mainCause(s correlate.Stalls) string {
+// mainCauses names the causes that most stalls had.
+func mainCauses(s correlate.Stalls) string {
 	causes := causesOf(s)
 	if len(causes) == 0 {
 		return ""
 	}
-	if causes[0] == correlate.Unattributed {
-		return ", most of no known cause"
+	var parts []string
+	for _, cause := range few(causes, 2) {
+		if n, known := s.ByCause[cause]; known {
+			cause = fmt.Sprintf("%s %d", cause, n)
+		}
+		parts = append(parts, cause)
 	}
-	return fmt.Sprintf(", %d of them by %s", s.ByCause[causes[0]], causes[0])
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // causesOf lists the causes that were found, the most frequent first.

@@ -181,6 +181,9 @@ func (p *printer) coverage(all []correlate.Coverage) {
 	}
 	var fine []string
 	for _, d := range devices {
+		if !slices.Contains([]string{"gpu", "host", "server", "engine", "client"}, deviceClass(d)) {
+			continue // parts of a device, and the sampler's account of itself
+		}
 		fine = append(fine, fmt.Sprintf("%s each %s (n = %d)", d, period(fastest[d].Period), fastest[d].N))
 	}
 	text := strings.Join(fine, ", ")
@@ -210,7 +213,7 @@ func trouble(c correlate.Coverage) string {
 
 // period writes a spacing in two digits: it is a schedule, seen through jitter.
 func period(d time.Duration) string {
-	if d >= time.Second {
+	if d >= 950*time.Millisecond {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"lab/internal/correlate"
+	"lab/internal/lab"
+	"lab/store"
+)
+
+// planted is a stall whose cause is known.
+type planted struct {
+	at, length time.Duration // since the server was ready, until the run's own clock is known
+	spec       string        // the simulator's fault
+	cause      string        // empty: nothing that anybody could see
+}
+
+// plantings draws the faults of one run, so that none meets another: of each kind so many, and others that no counter
+// knows of.
+func plantings(random *rand.Rand, each, others int) []planted {
+	kinds := []planted{
+		{spec: "preempt=4@%s/80ms", length: 120 * time.Millisecond, cause: correlate.CausePreemption},
+		{spec: "prefill-burst=4000@%s", length: 200 * time.Millisecond, cause: correlate.CausePrefill},
+		{spec: "clock-drop=0.1x@%s/400ms", length: 480 * time.Millisecond, cause: correlate.CauseClock},
+	}
+	var all []planted
+	for range each {
+		all = append(all, kinds...)
+	}
+	for range others {
+		all = append(all, planted{spec: "stall=80ms@%s", length: 100 * time.Millisecond})
+	}
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	at := 2500 * time.Millisecond // the load has begun
+	for i, p := range all {
+		at += time.Duration(800+random.IntN(1000)) * time.Millisecond
+		all[i].at = at
+		all[i].spec = fmt.Sprintf(p.spec, at)
+	}
+	return all
+}
+
+// loaded is the experiment of the tests: some 18 streams on a simulated server that is told to fail in some ways.
+func loaded(length time.Duration, fail string) string {
+	if fail != "" {
+		fail = fmt.Sprintf(", fail: %q", fail)
+	}
+	return fmt.Sprintf(`
+server: {model: tiny, simulator: {as: 0.32.0, flags: {step-time: 8ms, sim-seed: "7"%s}}}
+load: {rate: 5, duration: %s, warmup: 2, dataset: {kind: random, input_tokens: 64, output_tokens: 400}}
+`, fail, length)
+}
+
+// runAlone makes one run with records and a lock of its own and calls during while it goes on. It returns what was
+// recorded.
+func runAlone(t testing.TB, experiment string, during func(pid int)) (lab.Run, lab.Tables) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "x.yaml")
+	if err := os.WriteFile(file, []byte(experiment), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("lab", "--dir", filepath.Join(dir, "records"), "run", file)
+	cmd.Env = append(os.Environ(), "LAB_LOCK_DIR="+filepath.Join(dir, "locks"), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
+	said := &spoken{}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for during != nil && !strings.Contains(said.String(), "load 0:00 of") {
+		select {
+		case err := <-ended:
+			t.Fatalf("lab ended early: %v\n%s", err, said)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if during != nil {
+		during(cmd.Process.Pid)
+	}
+	if err := <-ended; err != nil && cmd.ProcessState.ExitCode() != exitInvalid { // a client that was stopped sends late
+		t.Fatalf("lab run: %v\n%s", err, said)
+	}
+	db, err := store.Open(filepath.Join(dir, "records"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := db.Resolve("@last")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := db.Sealed(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := db.Tables(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed.Run, tables
+}
+
+// spoken is what a program has said so far.
+type spoken struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *spoken) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *spoken) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// happened puts what was planted at the moments at which the simulator's log says that it happened.
+func happened(t testing.TB, all []planted, log []lab.LogLine) []planted {
+	t.Helper()
+	all = slices.Clone(all)
+	for i, p := range all {
+		at := slices.IndexFunc(log, func(l lab.LogLine) bool { return strings.HasSuffix(l.Text, "[sim] "+p.spec) })
+		if at < 0 {
+			t.Fatalf("the log does not say that %s happened", p.spec)
+		}
+		all[i].at = log[at].At
+	}
+	return all
+}
+
+// score is how well stalls were explained.
+type score struct {
+	planted, named int
+	others, blamed int
+	missed         []string
+}
+
+func (s *score) add(o score) {
+	s.planted, s.named, s.others, s.blamed = s.planted+o.planted, s.named+o.named, s.others+o.others, s.blamed+o.blamed
+	s.missed = append(s.missed, o.missed...)
+}
+
+// judge holds what was said of the stalls of a run against what was planted. early and late are how far off the moment
+// of a stall may be.
+func judge(all []planted, s correlate.Stalls, early, late time.Duration) score {
+	var sum score
+	taken := map[int]bool{}
+	for _, p := range all {
+		if p.cause == "" {
+			continue
+		}
+		name := ""
+		for i, stall := range s.Worst { // the longest first
+			if stall.To >= p.at-early && stall.From <= p.at+p.length+late {
+				name, taken[i] = cmp.Or(name, stall.Cause), true
+			}
+		}
+		sum.planted++
+		if name == p.cause {
+			sum.named++
+		} else {
+			sum.missed = append(sum.missed, fmt.Sprintf("%s at %.3f s: %s", p.cause, p.at.Seconds(), cmp.Or(name, "no stall")))
+		}
+	}
+	for i, stall := range s.Worst {
+		if taken[i] {
+			continue
+		}
+		sum.others++
+		if slices.Contains([]string{correlate.CausePreemption, correlate.CausePrefill, correlate.CauseClock, correlate.CauseClientSched}, stall.Cause) {
+			sum.blamed++
+			sum.missed = append(sum.missed, fmt.Sprintf("another stall at %.3f s, %v long: %s, %s", stall.From.Seconds(), stall.To-stall.From, stall.Cause, stall.Evidence))
+		}
+	}
+	return sum
+}
+
+// explainPlanted makes a run with so many stalls of each kind and gives how well they were explained.
+func explainPlanted(t testing.TB, seed uint64, each, others int) score {
+	t.Helper()
+	all := plantings(rand.New(rand.NewPCG(seed, 1)), each, others)
+	var specs []string
+	for _, p := range all {
+		specs = append(specs, p.spec)
+	}
+	run, tables := runAlone(t, loaded(all[len(all)-1].at+time.Second, strings.Join(specs, ",")), nil)
+	stalls := correlate.Explain(run, tables).Stalls
+	if stalls.Count > len(stalls.Worst) {
+		t.Logf("%d stalls, of which only the %d longest are looked at", stalls.Count, len(stalls.Worst))
+	}
+	return judge(happened(t, all, tables.Log), stalls, 20*time.Millisecond, 20*time.Millisecond)
+}
+
+func TestPlantedStallsAreNamedAndOthersAreNotBlamedOnThem(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	t.Parallel()
+	sum := explainPlanted(t, 11, 4, 6)
+	t.Logf("%+v", sum)
+	if 10*sum.named < 9*sum.planted {
+		t.Errorf("%d of %d planted stalls were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; "))
+	}
+	if sum.others < 5 {
+		t.Errorf("only %d of the 6 other stalls were seen", sum.others)
+	}
+	if 20*sum.blamed > sum.others { // one in 20 at most: of so few, none
+		t.Errorf("%d of %d other stalls were blamed: %s", sum.blamed, sum.others, strings.Join(sum.missed, "; "))
+	}
+}
+
+// stopsOf makes a run during which lab itself is stopped for 80 ms some times.
+func stopsOf(t testing.TB, times int) score {
+	t.Helper()
+	type stop struct{ from, to time.Time }
+	var stops []stop
+	run, tables := runAlone(t, loaded(time.Duration(times)*1700*time.Millisecond+3*time.Second, ""), func(pid int) {
+		for range times {
+			time.Sleep(1620 * time.Millisecond)
+			s := stop{from: time.Now()}
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(80 * time.Millisecond)
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			s.to = time.Now()
+			stops = append(stops, s)
+		}
+	})
+	clock := run.Epoch.Clock()
+	var all []planted
+	for _, s := range stops {
+		all = append(all, planted{at: clock.At(s.from), length: s.to.Sub(s.from), cause: correlate.CauseClientSched})
+	}
+	return judge(all, correlate.Explain(run, tables).Stalls, time.Second, time.Second) // the client samples itself once a second
+}
+
+func TestAStopOfLabItselfIsNamedAsTheClientsOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	t.Parallel()
+	sum := stopsOf(t, 10)
+	t.Logf("%+v", sum)
+	if 10*sum.named < 9*sum.planted {
+		t.Errorf("%d of %d stops were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; "))
+	}
+}
+
+// halt TIME PIDFILE stops the process whose pid the file holds for a time.
+func halt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: halt TIME PIDFILE")
+	}
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, syscall.SIGSTOP))
+	time.Sleep(d)
+	ts.Check(syscall.Kill(pid, syscall.SIGCONT))
+}
+
+// BenchmarkCausesOfStalls gives the shares of planted stalls that are named, and of others that are blamed on them.
+func BenchmarkCausesOfStalls(b *testing.B) {
+	var sum score
+	for n := uint64(0); b.Loop(); n++ {
+		sum.add(explainPlanted(b, 100+n, 4, 6))
+		sum.add(stopsOf(b, 8))
+	}
+	b.Logf("%d of %d planted named, %d of %d others blamed: %s", sum.named, sum.planted, sum.blamed, sum.others, strings.Join(sum.missed, "; "))
+	b.ReportMetric(100*float64(sum.named)/float64(sum.planted), "%named")
+	if sum.others > 0 {
+		b.ReportMetric(100*float64(sum.blamed)/float64(sum.others), "%blamed")
+	}
+}
