@@ -14,6 +14,7 @@ type Hardware struct {
 	Run          string        `json:"run"`
 	Coverage     []Coverage    `json:"coverage,omitempty"`
 	Phases       []Phase       `json:"phases,omitempty"`
+	Requests     []RequestMean `json:"request_means,omitempty"`
 	Energy       *Energy       `json:"energy,omitempty"` // over the whole sampled time
 	Stalls       Stalls        `json:"stalls"`
 	Slow         []Slow        `json:"slow,omitempty"`
@@ -39,6 +40,7 @@ type Phase struct {
 	Name   string        `json:"name"`
 	Start  time.Duration `json:"start"`
 	End    time.Duration `json:"end"`
+	Judged bool          `json:"judged"`
 	Means  []Mean        `json:"means,omitempty"`
 	Energy *PhaseEnergy  `json:"energy,omitempty"`
 }
@@ -65,6 +67,28 @@ type Energy struct {
 	Idle       float64 `json:"idle_j"`
 	Withheld   float64 `json:"withheld_j"`
 	IdlePowerW float64 `json:"idle_power_w,omitempty"` // median power while nothing was in flight
+
+	PerRequest *Spread `json:"j_per_request,omitempty"` // of the successful ones, each by its tokens in flight
+}
+
+// Spread is how one figure lies over many.
+type Spread struct {
+	P10 float64 `json:"p10"`
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+	N   int     `json:"n"`
+}
+
+// RequestMean is how the time-weighted mean of a gauge over a part of each request lies over the requests of a phase.
+// Requests whose part is shorter than twice the time over which the value itself is a mean, or that readings speak for
+// less than four fifths of, are withheld.
+type RequestMean struct {
+	Phase    string `json:"phase"`
+	Part     string `json:"part"` // "prefill": sent to first token; "decode": first token to last
+	Device   string `json:"device"`
+	Value    string `json:"value"`
+	Spread          // of the means
+	Withheld int    `json:"withheld,omitempty"`
 }
 
 // PhaseEnergy is the energy of one phase of the load. The token figures count tokens that arrived within it.
@@ -147,8 +171,9 @@ type Association struct {
 	Correlation float64       `json:"correlation"`
 	Low         float64       `json:"low"` // 95 % interval
 	High        float64       `json:"high"`
-	P           float64       `json:"p"` // corrected for lags and series
-	N           int           `json:"n"` // bins
+	P           float64       `json:"p"`       // corrected for lags and series
+	Shift       float64       `json:"p_shift"` // for comparison: by random rotations, corrected for lags only
+	N           int           `json:"n"`       // bins
 	Given       string        `json:"given"`
 }
 
@@ -174,4 +199,5 @@ type Difference struct {
 	High  float64 `json:"high"`
 	NA    int     `json:"n_a"`
 	NB    int     `json:"n_b"`
+	DF    float64 `json:"df,omitempty"` // degrees of freedom of the interval; 0: one run a side has none, and Low = High = Delta
 }

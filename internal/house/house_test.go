@@ -43,7 +43,7 @@ var owners = map[string][]string{
 	"github.com/google/pprof":    {"profiling"},
 	"github.com/klauspost/":      {"profiling"},
 	"charm.land/":                {"internal/report", "internal/live"},
-	"gonum.org/":                 {"internal/compare"},
+	"gonum.org/":                 {"internal/compare", "internal/correlate"},
 	"os/exec":                    {"supervisor", "gpu"},
 	"golang.org/x/term":          {"cmd/lab"},
 	"golang.org/x/text":          {"internal/tokenizer"},
