@@ -45,7 +45,7 @@ func plantings(random *rand.Rand, each, others int) []planted {
 		all = append(all, planted{spec: "stall=80ms@%s", length: 100 * time.Millisecond})
 	}
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	at := 2500 * time.Millisecond // the load has begun
+	at := 2 * time.Second // there are enough streams
 	for i, p := range all {
 		at += time.Duration(800+random.IntN(1000)) * time.Millisecond
 		all[i].at = at
@@ -61,7 +61,7 @@ func loaded(length time.Duration, fail string) string {
 	}
 	return fmt.Sprintf(`
 server: {model: tiny, simulator: {as: 0.32.0, flags: {step-time: 8ms, sim-seed: "7"%s}}}
-load: {rate: 5, duration: %s, warmup: 2, dataset: {kind: random, input_tokens: 64, output_tokens: 400}}
+load: {rate: 5, duration: %s, warmup: 0, dataset: {kind: random, input_tokens: 64, output_tokens: 400}}
 `, fail, length)
 }
 

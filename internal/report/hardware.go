@@ -151,8 +151,11 @@ func (p *printer) worst(all []correlate.Stall, phases bool) {
 	p.line("  the longest:")
 	for _, s := range all {
 		text := fmt.Sprintf("%s, usual %s", value((s.To-s.From).Seconds(), "s"), value(s.Usual.Seconds(), "s"))
-		if s.Flight > 0 {
+		switch {
+		case s.Flight >= s.Streams:
 			text += fmt.Sprintf(", %d of %d streams", s.Streams, s.Flight)
+		case s.Streams > 0: // some began after the stall did
+			text += fmt.Sprintf(", %d streams", s.Streams)
 		}
 		if phases {
 			text += ", phase " + s.Phase
