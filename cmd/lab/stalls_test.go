@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -33,8 +34,8 @@ type planted struct {
 // knows of.
 func plantings(random *rand.Rand, each, others int) []planted {
 	kinds := []planted{
-		{spec: "preempt=4@%s/80ms", length: 120 * time.Millisecond, cause: correlate.CausePreemption},
-		{spec: "prefill-burst=4000@%s", length: 200 * time.Millisecond, cause: correlate.CausePrefill},
+		{spec: "preempt=4@%s/150ms", length: 200 * time.Millisecond, cause: correlate.CausePreemption},
+		{spec: "prefill-burst=8000@%s", length: 280 * time.Millisecond, cause: correlate.CausePrefill},
 		{spec: "clock-drop=0.1x@%s/400ms", length: 480 * time.Millisecond, cause: correlate.CauseClock},
 	}
 	var all []planted
@@ -42,12 +43,12 @@ func plantings(random *rand.Rand, each, others int) []planted {
 		all = append(all, kinds...)
 	}
 	for range others {
-		all = append(all, planted{spec: "stall=80ms@%s", length: 100 * time.Millisecond})
+		all = append(all, planted{spec: "stall=150ms@%s", length: 170 * time.Millisecond})
 	}
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	at := 2 * time.Second // there are enough streams
 	for i, p := range all {
-		at += time.Duration(800+random.IntN(1000)) * time.Millisecond
+		at += time.Duration(1000+random.IntN(1000)) * time.Millisecond
 		all[i].at = at
 		all[i].spec = fmt.Sprintf(p.spec, at)
 	}
@@ -65,9 +66,15 @@ load: {rate: 5, duration: %s, warmup: 0, dataset: {kind: random, input_tokens: 6
 `, fail, length)
 }
 
-// runAlone makes one run with records and a lock of its own and calls during while it goes on. It returns what was
-// recorded.
-func runAlone(t testing.TB, experiment string, during func(pid int)) (lab.Run, lab.Tables) {
+// recorded is a run of the tests, and what was recorded of it.
+type recorded struct {
+	dir string
+	run lab.Run
+	lab.Tables
+}
+
+// runAlone makes one run with records and a lock of its own and calls during while it goes on.
+func runAlone(t testing.TB, experiment string, during func(pid int)) recorded {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "x.yaml")
@@ -112,8 +119,26 @@ func runAlone(t testing.TB, experiment string, during func(pid int)) (lab.Run, l
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sealed.Run, tables
+	return recorded{filepath.Join(dir, "records"), sealed.Run, tables}
 }
+
+// late is how late a timer of lab was at worst, in a run that nobody stopped. Where it was very late, so was the
+// simulator, and stalls of the machine itself are among those of the test.
+func (r recorded) late() time.Duration {
+	worst := 0.0
+	for _, s := range r.Samples {
+		if s.Device == "client" {
+			worst = max(worst, s.Values[lab.ClientLate])
+		}
+	}
+	return time.Duration(worst * 1e9)
+}
+
+// A machine with more to do than it has processors for makes stalls of its own. A run that met such is made anew.
+const (
+	calm  = 60 * time.Millisecond
+	tries = 3
+)
 
 // spoken is what a program has said so far.
 type spoken struct {
@@ -194,20 +219,48 @@ func judge(all []planted, s correlate.Stalls, early, late time.Duration) score {
 	return sum
 }
 
-// explainPlanted makes a run with so many stalls of each kind and gives how well they were explained.
-func explainPlanted(t testing.TB, seed uint64, each, others int) score {
+// plantedRun makes a run with so many stalls of each kind.
+func plantedRun(t testing.TB, seed uint64, each, others int) (recorded, []planted) {
 	t.Helper()
 	all := plantings(rand.New(rand.NewPCG(seed, 1)), each, others)
 	var specs []string
 	for _, p := range all {
 		specs = append(specs, p.spec)
 	}
-	run, tables := runAlone(t, loaded(all[len(all)-1].at+time.Second, strings.Join(specs, ",")), nil)
-	stalls := correlate.Explain(run, tables).Stalls
-	if stalls.Count > len(stalls.Worst) {
-		t.Logf("%d stalls, of which only the %d longest are looked at", stalls.Count, len(stalls.Worst))
+	r := runAlone(t, loaded(all[len(all)-1].at+time.Second, strings.Join(specs, ",")), nil)
+	for n := 1; n < tries && r.late() > calm; n++ {
+		r = runAlone(t, loaded(all[len(all)-1].at+time.Second, strings.Join(specs, ",")), nil)
 	}
-	return judge(happened(t, all, tables.Log), stalls, 20*time.Millisecond, 20*time.Millisecond)
+	return r, happened(t, all, r.Log)
+}
+
+// off is how far from its cause a stall may be told.
+const off = 20 * time.Millisecond
+
+// shown is what `lab show --hardware` says, as text and as a document.
+type shown struct {
+	text string
+	correlate.Hardware
+}
+
+func shownHardware(t testing.TB, records string) shown {
+	t.Helper()
+	var s shown
+	for _, form := range []string{"--json=false", "--json"} {
+		out, err := exec.Command("lab", "--dir", records, "show", "--hardware", form, "@last").Output()
+		if err != nil {
+			t.Fatalf("lab show --hardware %s: %v", form, err)
+		}
+		if form == "--json" {
+			err = json.Unmarshal(out, &s.Hardware)
+		} else {
+			s.text = string(out)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
 
 func TestPlantedStallsAreNamedAndOthersAreNotBlamedOnThem(t *testing.T) {
@@ -215,7 +268,19 @@ func TestPlantedStallsAreNamedAndOthersAreNotBlamedOnThem(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	t.Parallel()
-	sum := explainPlanted(t, 11, 4, 6)
+	r, all := plantedRun(t, 11, 4, 6)
+	stalls := correlate.Explain(r.run, r.Tables).Stalls
+	shown := shownHardware(t, r.dir)
+	for _, cause := range []string{correlate.CausePreemption, correlate.CausePrefill, correlate.CauseClock} {
+		key := strings.ReplaceAll(cause, " ", "_")
+		if shown.Stalls.ByCause[key] != stalls.ByCause[cause] || !strings.Contains(shown.text, "  "+cause+" ") && stalls.ByCause[cause] > 0 {
+			t.Errorf("lab show --hardware has %d stalls by %s of %d: %s", shown.Stalls.ByCause[key], cause, stalls.ByCause[cause], shown.text)
+		}
+	}
+	if r.late() > calm {
+		t.Skipf("the machine is too busy to tell: timers fire up to %v late", r.late())
+	}
+	sum := judge(all, stalls, off, off)
 	t.Logf("%+v", sum)
 	if 10*sum.named < 9*sum.planted {
 		t.Errorf("%d of %d planted stalls were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; "))
@@ -233,7 +298,7 @@ func stopsOf(t testing.TB, times int) score {
 	t.Helper()
 	type stop struct{ from, to time.Time }
 	var stops []stop
-	run, tables := runAlone(t, loaded(time.Duration(times)*1700*time.Millisecond+3*time.Second, ""), func(pid int) {
+	r := runAlone(t, loaded(time.Duration(times)*1700*time.Millisecond+3*time.Second, ""), func(pid int) {
 		for range times {
 			time.Sleep(1620 * time.Millisecond)
 			s := stop{from: time.Now()}
@@ -248,12 +313,12 @@ func stopsOf(t testing.TB, times int) score {
 			stops = append(stops, s)
 		}
 	})
-	clock := run.Epoch.Clock()
+	clock := r.run.Epoch.Clock()
 	var all []planted
 	for _, s := range stops {
 		all = append(all, planted{at: clock.At(s.from), length: s.to.Sub(s.from), cause: correlate.CauseClientSched})
 	}
-	return judge(all, correlate.Explain(run, tables).Stalls, time.Second, time.Second) // the client samples itself once a second
+	return judge(all, correlate.Explain(r.run, r.Tables).Stalls, time.Second, time.Second) // the client samples itself once a second
 }
 
 func TestAStopOfLabItselfIsNamedAsTheClientsOwn(t *testing.T) {
@@ -286,7 +351,8 @@ func halt(ts *testscript.TestScript, neg bool, args []string) {
 func BenchmarkCausesOfStalls(b *testing.B) {
 	var sum score
 	for n := uint64(0); b.Loop(); n++ {
-		sum.add(explainPlanted(b, 100+n, 4, 6))
+		r, all := plantedRun(b, 100+n, 4, 6)
+		sum.add(judge(all, correlate.Explain(r.run, r.Tables).Stalls, off, off))
 		sum.add(stopsOf(b, 8))
 	}
 	b.Logf("%d of %d planted named, %d of %d others blamed: %s", sum.named, sum.planted, sum.blamed, sum.others, strings.Join(sum.missed, "; "))
