@@ -79,7 +79,9 @@ func (p *printer) between(all []correlate.Difference) {
 		switch unit {
 		case "share":
 			unit, scale = "%", 100
-		case "count":
+		case "bytes":
+			unit, scale = "GiB", 1.0/(1<<30)
+		case "1/1000": // which the name says
 			unit = ""
 		}
 		bounds := "-" // one run a side shows no noise

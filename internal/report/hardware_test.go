@@ -18,10 +18,11 @@ import (
 func between() []correlate.Difference {
 	return []correlate.Difference{
 		{Value: "power", Unit: "W", A: 612.4, B: 598.1, Delta: -14.3, Low: -21, High: -7.6, NA: 4, NB: 4},
-		{Value: "SM clock", Unit: "MHz", A: 1755, B: 1980, Delta: 225, Low: 180, High: 270, NA: 4, NB: 4},
+		{Value: "sm clock", Unit: "MHz", A: 1755, B: 1980, Delta: 225, Low: 180, High: 270, NA: 4, NB: 4},
+		{Value: "gpu memory", Unit: "bytes", A: 73 << 30, B: 72 << 30, Delta: -1 << 30, Low: -1 << 30, High: -1 << 30, NA: 4, NB: 4},
 		{Value: "throttled", Unit: "share", A: .21, B: .004, Delta: -.206, Low: -.25, High: -.16, NA: 4, NB: 4},
-		{Value: "energy per output token", Unit: "J/tok", A: .1012, B: .0973, Delta: -.0039, Low: -.0045, High: -.0033, NA: 4, NB: 4},
-		{Value: "stalls per 1000 gaps", Unit: "count", A: 4.2, B: .3, Delta: -3.9, Low: -5, High: -2.8, NA: 4, NB: 3},
+		{Value: "energy per output token", Unit: "J", A: .1012, B: .0973, Delta: -.0039, Low: -.0045, High: -.0033, NA: 4, NB: 4},
+		{Value: "stalls per 1000 gaps", Unit: "1/1000", A: 4.2, B: .3, Delta: -3.9, Low: -5, High: -2.8, NA: 4, NB: 3},
 	}
 }
 
