@@ -56,7 +56,7 @@ func (v *view) on(w window, step time.Duration) grid {
 		for j := 1; j < len(q.Chunks); j++ {
 			put("itl", q.Chunks[j].At, q.Chunks[j].At-q.Chunks[j-1].At)
 		}
-		addTime(g.running, span{q.Sent - g.from, ended(q) - g.from}, step)
+		g.under(span{q.Sent, ended(q)})
 	}
 	for name, sum := range sums {
 		for i, n := range counts[name] {
@@ -69,11 +69,11 @@ func (v *view) on(w window, step time.Duration) grid {
 	return g
 }
 
-// addTime adds to each bin the share of it that a stretch covers.
-func addTime(bins []float64, s span, step time.Duration) {
-	for i := max(0, int(s.from/step)); i < len(bins) && time.Duration(i)*step < s.to; i++ {
-		bin := span{time.Duration(i) * step, time.Duration(i+1) * step}
-		bins[i] += bin.overlap(s).Seconds() / step.Seconds()
+// under counts a request in every bin that it was in flight in, for however short. The mean number in flight would not do:
+// it follows from how long requests take, so that taking it out would take out what is looked for.
+func (g grid) under(s span) {
+	for i := max(0, int((s.from-g.from)/g.step)); i < g.n && g.from+time.Duration(i)*g.step < s.to; i++ {
+		g.running[i]++
 	}
 }
 

@@ -173,8 +173,7 @@ func (m moment) lowered(gpu string) bool {
 	if s := m.v.samples.of(gpu, lab.GPUMaxSMClock); s != nil {
 		return clock < loweredClock*slices.Max(s.v)
 	}
-	level, ok := m.v.level(m.v.samples.of(gpu, lab.GPUSMClock))
-	return ok && clock < loweredClock*level
+	return clock < loweredClock*m.v.levels[gpu]
 }
 
 // scheduling: what the engine says of its queue.

@@ -1,6 +1,7 @@
 package correlate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,10 @@ type suspect struct {
 	cause    string
 	fit      float64
 	evidence string
+
+	// What is counted once a second can explain only so much: stalls draw on the pool that its reading is.
+	pool             string
+	has, needs, wish float64
 }
 
 const leastFit = 0.3 // below it nobody is blamed
@@ -53,29 +58,12 @@ func (v *view) clues() *clues {
 	}
 	slices.SortFunc(c.firsts, func(a, b arrival) int { return int(a.first - b.first) })
 	for _, gpu := range v.samples.gpus {
-		if s := v.samples.of(gpu, lab.GPUSMClock); s != nil {
-			if level, ok := v.level(s); ok {
-				c.clocks = append(c.clocks, clockSeries{gpu, s, level})
-			}
+		if level := v.levels[gpu]; level > 0 {
+			c.clocks = append(c.clocks, clockSeries{gpu, v.samples.of(gpu, lab.GPUSMClock), level})
 		}
 	}
 	c.lost = v.lostGPU()
 	return c
-}
-
-// level is the 90th percentile of the clock while requests were in flight.
-func (v *view) level(s *series) (float64, bool) {
-	var values []float64
-	for i, at := range s.at {
-		if v.flight.inFlight(at) > 0 {
-			values = append(values, s.v[i])
-		}
-	}
-	if len(values) == 0 {
-		return 0, false
-	}
-	slices.Sort(values)
-	return rank(values, 0.9), true
 }
 
 // lostGPU are the stretches from a loss to the return, or to the end.
@@ -138,17 +126,51 @@ func (c *clues) prompts(from, to, usual, sentBefore time.Duration) (tokens, requ
 	return tokens, requests
 }
 
-// blame chooses the suspect whose extent fits best.
-func (c *clues) blame(s *standing) suspect {
-	best := suspect{cause: Unattributed}
+// suspects of a stall, the best first.
+func (c *clues) suspects(s *standing) (all []suspect) {
 	for _, one := range []func(*standing) suspect{
 		c.client, c.preemption, c.ownPrefill, c.foreignPrefill, c.clock, c.gpuLost, c.steal, c.pressure,
 	} {
-		if got := one(s); got.fit >= leastFit && got.fit > best.fit {
-			best = got
+		if got := one(s); got.fit >= leastFit {
+			all = append(all, got)
 		}
 	}
-	return best
+	slices.SortStableFunc(all, func(a, b suspect) int { return cmp.Compare(b.fit, a.fit) })
+	return all
+}
+
+// blame gives every stall the suspect whose extent fits best and that has enough left: the best fits draw first. A stall
+// within one that drew already draws nothing, for it is the same one seen by other streams.
+func (c *clues) blame(all []*standing) {
+	type claim struct {
+		s        *standing
+		suspects []suspect
+	}
+	var claims []claim
+	for _, s := range all {
+		s.suspect = suspect{cause: Unattributed}
+		if suspects := c.suspects(s); len(suspects) > 0 {
+			claims = append(claims, claim{s, suspects})
+		}
+	}
+	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(b.suspects[0].fit, a.suspects[0].fit) })
+	drawn, at := map[string]float64{}, map[string][]span{}
+	for _, one := range claims {
+		for _, suspect := range one.suspects {
+			within := slices.ContainsFunc(at[suspect.pool], func(p span) bool { return 10*p.overlap(one.s.span) >= 8*one.s.length() })
+			left := suspect.has - drawn[suspect.pool]
+			if suspect.pool != "" && !within && left < suspect.needs {
+				continue
+			}
+			if suspect.pool != "" && !within {
+				drawn[suspect.pool] += min(left, suspect.wish)
+				at[suspect.pool] = append(at[suspect.pool], one.s.span)
+			}
+			one.s.suspect = suspect
+			break
+		}
+	}
+	c.recomputed(all)
 }
 
 // preemption: the engine's counter moved around the start of the stall, by as many as stood still. The counter is read
@@ -166,7 +188,10 @@ func (c *clues) preemption(s *standing) suspect {
 	if float64(len(s.each)) > n {
 		fit = 0.6
 	}
-	return suspect{CausePreemption, fit, fmt.Sprintf("the engine preempted %.0f between %s and %s; %d of %d streams stood still", n, seconds(from), seconds(to), len(s.each), s.decode)}
+	return suspect{
+		cause: CausePreemption, fit: fit, evidence: fmt.Sprintf("the engine preempted %.0f between %s and %s; %d of %d streams stood still", n, seconds(from), seconds(to), len(s.each), s.decode),
+		pool: "preempted " + to.String(), has: 1.5*n + 1, needs: float64(len(s.each)), wish: float64(len(s.each)),
+	}
 }
 
 // recomputed: what was preempted is computed again, in steps that hold up the others too. So a stall that nothing else
@@ -179,30 +204,48 @@ func (c *clues) recomputed(all []*standing) {
 		for _, p := range all {
 			wide := span{p.from, p.to + 2*p.usual}
 			if p.suspect.cause == CausePreemption && p.suspect.fit > 0.5 && 2*wide.overlap(s.span) >= s.length() && p != s {
-				s.suspect = suspect{CausePreemption, leastFit, "requests preempted at " + seconds(p.from) + " were computed again"}
+				s.suspect = suspect{cause: CausePreemption, fit: leastFit, evidence: "requests preempted at " + seconds(p.from) + " were computed again"}
 				break
 			}
 		}
 	}
 }
 
-// explained is how much of a stall so many prompt tokens make, 0 to 1. Below a half it is nothing.
-func (c *clues) explained(s *standing, tokens float64) float64 {
-	if part := c.cost * tokens / s.lost.Seconds(); part >= 0.5 {
+// explained is how much of so many lost seconds so many prompt tokens make, 0 to 1. Below a half it is nothing.
+func (c *clues) explained(lost, tokens float64) float64 {
+	if part := c.cost * tokens / lost; part >= 0.5 {
 		return min(1, part)
 	}
 	return 0
 }
 
-// ownPrefill: first tokens of lab's own requests came with the end of the stall. Requests that were sent while it
+// ownPrefill: first tokens of lab's own requests came with the ends of the slow gaps. Requests that were sent while a gap
 // went on did not make it.
 func (c *clues) ownPrefill(s *standing) suspect {
-	tokens, n := c.prompts(s.from, s.to, s.usual, s.from+s.length()/4)
-	part := c.explained(s, float64(tokens))
+	tokens, n := c.computed(s)
+	part := c.explained(s.lost.Seconds(), float64(tokens))
 	if part == 0 {
 		return suspect{}
 	}
-	return suspect{CausePrefill, 0.8 * part, fmt.Sprintf("%d requests with %d prompt tokens had their first token at its end, some %.0f ms of computing", n, tokens, c.cost*float64(tokens)*1e3)}
+	return suspect{cause: CausePrefill, fit: 0.8 * part, evidence: fmt.Sprintf("%d requests with %d prompt tokens had their first token with it, some %.0f ms of computing", n, tokens, c.cost*float64(tokens)*1e3)}
+}
+
+// computed are the prompt tokens of own requests in the slow gaps of the stream that lost most, and the requests.
+func (c *clues) computed(s *standing) (tokens, requests int) {
+	worst := s.each[0]
+	for _, e := range s.each {
+		if e.lost > worst.lost {
+			worst = e
+		}
+	}
+	chunks := c.v.requests[worst.stream].Chunks
+	j, _ := slices.BinarySearchFunc(chunks, worst.from, func(k lab.Chunk, at time.Duration) int { return int(k.At - at) })
+	for j++; j < len(chunks) && chunks[j].At <= worst.to; j++ {
+		from, to := chunks[j-1].At, chunks[j].At
+		n, r := c.prompts(from, to, s.usual, from+(to-from)/4)
+		tokens, requests = tokens+n, requests+r
+	}
+	return tokens, requests
 }
 
 // foreignPrefill: the engine counted more prompt tokens around the stall than lab's own requests have.
@@ -216,18 +259,25 @@ func (c *clues) foreignPrefill(s *standing) suspect {
 		return suspect{}
 	}
 	// Requests near the readings may be in either; they count as own.
-	const edge = 100 * time.Millisecond
+	edge := max(30*time.Millisecond, 2*s.usual)
 	own := 0.0
 	k, _ := slices.BinarySearchFunc(c.firsts, counter.at[i]-edge, func(a arrival, at time.Duration) int { return int(a.first - at) })
 	for ; k < len(c.firsts) && c.firsts[k].first <= counter.at[j]+edge; k++ {
 		own += float64(c.firsts[k].tokens)
 	}
 	foreign := counter.v[j] - counter.v[i] - own
-	part := c.explained(s, foreign)
+	mine, _ := c.computed(s)
+	rest := max(s.lost.Seconds()/5, s.lost.Seconds()-c.cost*float64(mine)) // that own prompts do not explain
+	part := c.explained(rest, foreign)
 	if part == 0 {
 		return suspect{}
 	}
-	return suspect{CausePrefill, 0.7 * part, fmt.Sprintf("the engine took in %.0f prompt tokens of others between %s and %s, some %.0f ms of computing", foreign, seconds(counter.at[i]), seconds(counter.at[j]), c.cost*foreign*1e3)}
+	wish := rest / c.cost
+	return suspect{
+		cause: CausePrefill, fit: 0.7 * min(part, max(0.5, wish/foreign)),
+		evidence: fmt.Sprintf("the engine took in %.0f prompt tokens of others between %s and %s, some %.0f ms of computing", foreign, seconds(counter.at[i]), seconds(counter.at[j]), c.cost*foreign*1e3),
+		pool:     "prompts " + counter.at[j].String(), has: foreign, needs: wish / 2, wish: wish,
+	}
 }
 
 // clock: the SM clock was below its level for most of the stall, and by as much as the steps were longer. A step is at most
@@ -246,7 +296,7 @@ func (c *clues) clock(s *standing) suspect {
 		}
 		if fit := 0.9 * min(1, s.pace*share); fit > best.fit {
 			cause, why := c.reason(k.gpu, low)
-			best = suspect{cause, fit, fmt.Sprintf("%s: the SM clock fell to %.0f %% of its level of %.0f MHz from %s to %s%s; steps took %.1f times as long", k.gpu, 100*share, k.level, seconds(low.from), seconds(low.to), why, s.pace)}
+			best = suspect{cause: cause, fit: fit, evidence: fmt.Sprintf("%s: the SM clock fell to %.0f %% of its level of %.0f MHz from %s to %s%s; steps took %.1f times as long", k.gpu, 100*share, k.level, seconds(low.from), seconds(low.to), why, s.pace)}
 		}
 	}
 	return best
@@ -317,7 +367,7 @@ func (c *clues) gpuLost(s *standing) suspect {
 	for _, gone := range c.lost {
 		common := gone.overlap(s.span)
 		if 3*common >= max(gone.to, s.to)-min(gone.from, s.from) {
-			return suspect{CauseGPULost, 0.7, "the GPU did not answer from " + seconds(gone.from) + " to " + seconds(gone.to)}
+			return suspect{cause: CauseGPULost, fit: 0.7, evidence: "the GPU did not answer from " + seconds(gone.from) + " to " + seconds(gone.to)}
 		}
 	}
 	return suspect{}

@@ -58,7 +58,7 @@ func (v *view) losses(add adder) {
 				one += ": " + e.Detail
 			}
 			if kind.kind == lab.GPULost {
-				for _, gone := range v.clues().lost {
+				for _, gone := range v.lostGPU() {
 					if gone.from == e.At {
 						one += fmt.Sprintf(" (back after %s)", gone.length().Round(100*time.Millisecond))
 					}

@@ -25,7 +25,7 @@ func (c *clues) steal(s *standing) suspect {
 	if steal.v[i] < max(5, 3*usual+2) || taken < s.lost.Seconds()/2 {
 		return suspect{}
 	}
-	return suspect{CauseHostSteal, 0.45, fmt.Sprintf("the hypervisor took %.0f %% of the processors' time in the second to %s (usually %.1f %%)", steal.v[i], seconds(steal.at[i]), usual)}
+	return suspect{cause: CauseHostSteal, fit: 0.45, evidence: fmt.Sprintf("the hypervisor took %.0f %% of the processors' time in the second to %s (usually %.1f %%)", steal.v[i], seconds(steal.at[i]), usual)}
 }
 
 // pressure: tasks waited for a resource in that second for most of the stall's length longer than usual, and five times
@@ -47,7 +47,7 @@ func (c *clues) pressure(s *standing) suspect {
 		if waited < 5*usual || waited-usual < 0.8*s.lost.Seconds() || p.fit <= best.fit {
 			continue
 		}
-		best = suspect{CauseHostPressure, p.fit, fmt.Sprintf("tasks waited %s for %s between %s and %s (usually %s)", ms(time.Duration(waited*1e9)), p.what, seconds(from), seconds(to), ms(time.Duration(usual*1e9)))}
+		best = suspect{cause: CauseHostPressure, fit: p.fit, evidence: fmt.Sprintf("tasks waited %s for %s between %s and %s (usually %s)", ms(time.Duration(waited*1e9)), p.what, seconds(from), seconds(to), ms(time.Duration(usual*1e9)))}
 	}
 	return best
 }

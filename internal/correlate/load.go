@@ -33,6 +33,7 @@ type view struct {
 	requests []lab.RequestRecord // of measured phases and warm-ups, those that were sent, by the moment of sending
 	windows  []window
 	flight   flight
+	levels   map[string]float64 // of the SM clock under load, by GPU
 }
 
 func look(r lab.Run, t lab.Tables) *view {
@@ -49,7 +50,28 @@ func look(r lab.Run, t lab.Tables) *view {
 		}
 	}
 	v.flight = airborne(v.requests)
+	v.levels = map[string]float64{}
+	for _, gpu := range v.samples.gpus {
+		if s := v.samples.of(gpu, lab.GPUSMClock); s != nil {
+			v.levels[gpu] = v.level(s)
+		}
+	}
 	return v
+}
+
+// level is the 90th percentile of a clock while requests were in flight; 0: none was.
+func (v *view) level(s *series) float64 {
+	var values []float64
+	for i, at := range s.at {
+		if v.flight.inFlight(at) > 0 {
+			values = append(values, s.v[i])
+		}
+	}
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return rank(values, 0.9)
 }
 
 // bounds: a phase goes from the start of its load to its last response, as in the metrics.

@@ -108,6 +108,7 @@ func (v *view) requestMeans(w window) []RequestMean {
 func (v *view) requestMean(w window, k key, part string) (RequestMean, bool) {
 	m := RequestMean{Phase: w.phase.Name, Part: part, Device: k.device, Value: k.value}
 	averaged, _ := v.samples.averaging(k.device, k.value)
+	later := v.samples.shifted(k.device, k.value, span{}).from
 	s := v.samples.all[k]
 	values := make([]float64, 0, len(w.requests))
 	for _, i := range w.requests {
@@ -119,8 +120,7 @@ func (v *view) requestMean(w window, k key, part string) (RequestMean, bool) {
 		if part == "decode" {
 			of = span{first(q), q.Chunks[len(q.Chunks)-1].At}
 		}
-		at := v.samples.shifted(k.device, k.value, of)
-		mean, covered := s.mean(at.from, at.to)
+		mean, covered := s.mean(of.from+later, of.to+later)
 		if covered < enoughPart || of.length() < 2*max(averaged, s.period/2) {
 			m.Withheld++
 			continue

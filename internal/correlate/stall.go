@@ -60,9 +60,8 @@ func (v *view) stalls() Stalls {
 		stood := together(v.standstills(w, u))
 		for _, s := range stood {
 			s.phase, s.decode = w.phase.Name, v.decoding(s.from)
-			s.suspect = clues.blame(s)
 		}
-		clues.recomputed(stood)
+		clues.blame(stood)
 		found = append(found, append(stood, clues.unseen(w, stood)...)...)
 	}
 	slices.SortFunc(found, func(a, b *standing) int {
@@ -144,8 +143,9 @@ func repaid(chunks []lab.Chunk, last int, usual time.Duration) time.Duration {
 	return sum
 }
 
-// together makes one stall of standstills of several streams at the same instant: those that begin together, within a
-// gap and a half or 10 ms, and those that have most of their time in common.
+// together makes one stall of standstills of several streams at the same instant: those that have all of their time in
+// common but a gap and a half, or 10 ms. Of those that are alike, single gaps or several slow ones in a row, half
+// of the time is enough, and of several slow ones that they happened within the others' time.
 func together(all []standstill) []*standing {
 	var done, open []*standing
 	for _, s := range all {
@@ -158,7 +158,9 @@ func together(all []standstill) []*standing {
 			}
 			still = append(still, g)
 			common, either := g.overlap(s.span), max(g.to, s.to)-min(g.from, s.from)
-			if home == nil && (s.from-g.from <= near || 2*common >= either) {
+			alike := (s.gaps > 1) == (g.each[0].gaps > 1)
+			spell := s.gaps > 1 && 10*common >= 8*s.length()
+			if home == nil && (either-common <= near || alike && (2*common >= either || spell)) {
 				home = g
 			}
 		}

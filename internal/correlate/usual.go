@@ -10,7 +10,7 @@ import (
 const (
 	binLength    = time.Second
 	neighbours   = 5   // bins on either side
-	perBin       = 300 // gaps of a bin that are looked at, evenly spread over it
+	perBin       = 100 // gaps of a bin that are looked at, evenly spread over it
 	fewestGaps   = 20  // else the whole phase is the neighbourhood
 	normalSpread = 1.4826
 )
