@@ -44,7 +44,6 @@ func scriptParams(dir string) testscript.Params {
 			"exits":    exits,
 			"await":    await,
 			"signal":   sendSignal,
-			"halt":     halt,
 			"noserver": noServer,
 			"json":     checkJSON,
 			"engine":   engine,
@@ -52,6 +51,11 @@ func scriptParams(dir string) testscript.Params {
 			"measures": measures,
 			"counted":  counted,
 			"talks":    talks,
+
+			"halt":       halt,
+			"fakedriver": fakeDriver,
+			"findings":   findings,
+			"balanced":   balanced,
 
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,
@@ -108,7 +112,7 @@ func isFile(name string) bool {
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "FAKENVML_TRACE", "FAKENVML_EPOCH_US", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

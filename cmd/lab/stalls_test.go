@@ -9,14 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/rogpeppe/go-internal/testscript"
 
 	"lab/internal/correlate"
 	"lab/internal/lab"
@@ -331,20 +328,6 @@ func TestAStopOfLabItselfIsNamedAsTheClientsOwn(t *testing.T) {
 	if 10*sum.named < 9*sum.planted {
 		t.Errorf("%d of %d stops were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; "))
 	}
-}
-
-// halt TIME PIDFILE stops the process whose pid the file holds for a time.
-func halt(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: halt TIME PIDFILE")
-	}
-	d, err := time.ParseDuration(args[0])
-	ts.Check(err)
-	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
-	ts.Check(err)
-	ts.Check(syscall.Kill(pid, syscall.SIGSTOP))
-	time.Sleep(d)
-	ts.Check(syscall.Kill(pid, syscall.SIGCONT))
 }
 
 // BenchmarkCausesOfStalls gives the shares of planted stalls that are named, and of others that are blamed on them.

@@ -158,7 +158,7 @@ func (l *ledger) until(column []float64, at time.Duration) float64 {
 // energy of the whole sampled time.
 func (v *view) energy(l *ledger) *Energy {
 	last := len(l.at) - 1
-	e := &Energy{Counter: l.counter, Integrated: l.integrated, Withheld: l.held[last]}
+	e := &Energy{Counter: l.counter, Integrated: l.integrated, Matched: l.matched, Withheld: l.held[last]}
 	e.Requests = l.prefill[last] + l.decode[last]
 	e.Idle = l.known[last] - e.Requests
 	e.IdlePowerW = v.idlePower()

@@ -102,8 +102,8 @@ func (p *printer) energy(h correlate.Hardware) {
 	label := "energy   "
 	if e := h.Energy; e != nil {
 		text := fmt.Sprintf("%s over the sampled time by the counter", joules(e.Counter))
-		if e.Integrated > 0 && e.Counter > 0 {
-			text += fmt.Sprintf("; %s by the power added up (%s)", joules(e.Integrated), percent(e.Integrated/e.Counter-1))
+		if e.Integrated > 0 && e.Matched > 0 {
+			text += fmt.Sprintf("; while power was read too, %s against %s by the power added up (%s)", joules(e.Matched), joules(e.Integrated), percent(e.Integrated/e.Matched-1))
 		}
 		text += fmt.Sprintf(". Requests took %s, idle %s", joules(e.Requests), joules(e.Idle))
 		if e.IdlePowerW > 0 {
@@ -148,67 +148,87 @@ func phaseEnergy(e correlate.PhaseEnergy) string {
 
 // joules keeps a whole joule where there are many.
 func joules(v float64) string {
-	if math.Abs(v) >= 1000 {
+	switch {
+	case math.Abs(v) < 1e-4: // what rounding left
+		return "0 J"
+	case math.Abs(v) >= 1000:
 		return fmt.Sprintf("%.0f J", v)
 	}
 	return digits(v) + " J"
 }
 
-// coverage prints what was read badly; one line where nothing was.
+// coverage prints how each device was read, and what was read badly.
 func (p *printer) coverage(all []correlate.Coverage) {
 	if len(all) == 0 {
 		p.paragraph("sampled  ", "nothing beside the load")
 		return
 	}
-	bad := map[string][]string{} // by what is wrong: several values of one reading share it
-	var order, devices []string
-	fastest := map[string]correlate.Coverage{}
+	var devices, read []string
+	whole := map[string]*deviceCoverage{}
 	for _, c := range all {
-		if f, ok := fastest[c.Device]; !ok || c.Period < f.Period {
-			if !ok {
-				devices = append(devices, c.Device)
-			}
-			fastest[c.Device] = c
+		d := whole[c.Device]
+		if d == nil {
+			d = &deviceCoverage{}
+			whole[c.Device] = d
+			devices = append(devices, c.Device)
 		}
-		if c.Errors == 0 && c.Gaps == 0 {
-			continue
-		}
-		what := c.Device + ": " + trouble(c)
-		if bad[what] == nil {
-			order = append(order, what)
-		}
-		bad[what] = append(bad[what], c.Value)
+		d.add(c)
 	}
-	var fine []string
-	for _, d := range devices {
-		if !slices.Contains([]string{"gpu", "host", "server", "engine", "client"}, deviceClass(d)) {
-			continue // parts of a device, and the sampler's account of itself
+	for _, device := range devices {
+		// Not the parts of a device, nor the sampler's account of itself.
+		if d := whole[device]; d.fastest.N > 1 && slices.Contains([]string{"gpu", "host", "server", "engine", "client"}, deviceClass(device)) {
+			read = append(read, fmt.Sprintf("%s each %s (n = %d)", device, period(d.fastest.Period), d.fastest.N))
 		}
-		fine = append(fine, fmt.Sprintf("%s each %s (n = %d)", d, period(fastest[d].Period), fastest[d].N))
 	}
-	text := strings.Join(fine, ", ")
-	if len(order) == 0 {
+	text := strings.Join(read, ", ")
+	devices = slices.DeleteFunc(devices, func(device string) bool { return whole[device].bad == 0 })
+	if len(devices) == 0 {
 		text += "; without a gap or an error"
 	}
 	p.paragraph("sampled  ", text)
-	for _, what := range order {
-		device, rest, _ := strings.Cut(what, ": ")
-		p.paragraph("         ", fmt.Sprintf("%s: %s (%s)", device, rest, strings.Join(few(bad[what], 3), ", ")))
+	for _, device := range devices {
+		p.paragraph("         ", device+": "+whole[device].trouble())
 	}
 }
 
-func trouble(c correlate.Coverage) string {
+// deviceCoverage is the coverage of a device: that of the value that is read most often, and the worst of all.
+type deviceCoverage struct {
+	fastest      correlate.Coverage
+	values, bad  int // values, and those with gaps or errors
+	gaps, errors int
+	gap          time.Duration
+}
+
+func (d *deviceCoverage) add(c correlate.Coverage) {
+	if c.N > d.fastest.N {
+		d.fastest = c
+	}
+	d.values++
+	if c.Gaps == 0 && c.Errors == 0 {
+		return
+	}
+	d.bad++
+	d.gaps, d.errors = max(d.gaps, c.Gaps), max(d.errors, c.Errors)
+	if c.Gaps > 0 {
+		d.gap = max(d.gap, c.MaxGap)
+	}
+}
+
+func (d *deviceCoverage) trouble() string {
 	var parts []string
-	if c.Gaps == 1 {
-		parts = append(parts, fmt.Sprintf("1 gap, of %s", period(c.MaxGap)))
+	switch {
+	case d.gaps == 1:
+		parts = append(parts, "a gap of "+period(d.gap))
+	case d.gaps > 1:
+		parts = append(parts, fmt.Sprintf("up to %d gaps, the longest of %s", d.gaps, period(d.gap)))
 	}
-	if c.Gaps > 1 {
-		parts = append(parts, fmt.Sprintf("%d gaps, the longest %s", c.Gaps, period(c.MaxGap)))
+	switch {
+	case d.errors == 1:
+		parts = append(parts, "a reading that failed")
+	case d.errors > 1:
+		parts = append(parts, fmt.Sprintf("up to %d readings that failed", d.errors))
 	}
-	if c.Errors > 0 {
-		parts = append(parts, fmt.Sprintf("%d readings failed", c.Errors))
-	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, ", and ") + fmt.Sprintf(", in %d of %d values (--json has each)", d.bad, d.values)
 }
 
 // period writes a spacing in two digits: it is a schedule, seen through jitter.

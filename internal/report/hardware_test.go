@@ -37,6 +37,8 @@ func hardware() correlate.Hardware {
 		Coverage: []correlate.Coverage{
 			{Device: "gpu0", Value: lab.GPUPower, N: 1180, Period: 50 * ms, MaxGap: 10100 * ms, Gaps: 1, Errors: 3},
 			{Device: "gpu0", Value: lab.GPUEnergy, N: 1180, Period: 50 * ms, MaxGap: 10100 * ms, Gaps: 1, Errors: 3},
+			{Device: "gpu0", Value: lab.GPUEnergyPeriod, N: 1},
+			{Device: "gpu0", Value: lab.GPUEnergyPeriod, N: 1},
 			{Device: "gpu0", Value: lab.GPUTemp, N: 290, Period: 200 * ms, MaxGap: 210 * ms},
 			{Device: "engine", Value: lab.EngineRunning, N: 60, Period: time.Second, MaxGap: 1004 * ms},
 		},
@@ -51,7 +53,7 @@ func hardware() correlate.Hardware {
 			},
 			Energy: &correlate.PhaseEnergy{Joules: 36744, PerOutputToken: .287, AboveIdlePerToken: .254, PerToken: .057, PerRequest: 36.7, Prefill: 9021, Decode: 27050, Withheld: 673, N: 128000},
 		}},
-		Energy: &correlate.Energy{Counter: 41020, Integrated: 41260, Requests: 36100, Idle: 4247, Withheld: 673, IdlePowerW: 71.2},
+		Energy: &correlate.Energy{Counter: 41020, Integrated: 40590, Matched: 40347, Requests: 36100, Idle: 4247, Withheld: 673, IdlePowerW: 71.2},
 		Stalls: correlate.Stalls{Gaps: 127000, Count: 41, Streams: 612, Threshold: "a gap is a stall when it is more than 5 times the median of those around it, and 20 ms longer",
 			ByCause: map[string]int{correlate.CausePreemption: 17, correlate.CausePowerCap: 3, correlate.Unattributed: 21}, Lost: 51300 * ms,
 			Worst: []correlate.Stall{
@@ -75,7 +77,7 @@ func arms() []ArmHardware {
 // hardwareDocuments are all the forms in which hardware is told.
 func hardwareDocuments(o Options) map[string]func(io.Writer) error {
 	run := sealed().Run
-	calm := correlate.Hardware{Coverage: hardware().Coverage[2:], Stalls: correlate.Stalls{Gaps: 4000, Threshold: "the rule"}}
+	calm := correlate.Hardware{Coverage: hardware().Coverage[3:], Stalls: correlate.Stalls{Gaps: 4000, Threshold: "the rule"}}
 	return map[string]func(io.Writer) error{
 		"hardware.txt":       func(w io.Writer) error { return Hardware(w, run, hardware(), o) },
 		"hardware.json":      func(w io.Writer) error { return HardwareJSON(w, hardware()) },
