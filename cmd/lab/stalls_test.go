@@ -192,7 +192,7 @@ func judge(all []planted, s correlate.Stalls, early, late time.Duration) score {
 		}
 		name := ""
 		for i, stall := range s.Worst { // the longest first
-			if stall.To >= p.at-early && stall.From <= p.at+p.length+late {
+			if p.meets(stall, early, late) {
 				name, taken[i] = cmp.Or(name, stall.Cause), true
 			}
 		}
@@ -208,12 +208,21 @@ func judge(all []planted, s correlate.Stalls, early, late time.Duration) score {
 			continue
 		}
 		sum.others++
-		if slices.Contains([]string{correlate.CausePreemption, correlate.CausePrefill, correlate.CauseClock, correlate.CauseClientSched}, stall.Cause) {
+		wrong := []string{correlate.CausePreemption, correlate.CausePrefill, correlate.CauseClock}
+		if slices.ContainsFunc(all, func(p planted) bool { return p.meets(stall, early, late) }) {
+			wrong = append(wrong, correlate.CauseClientSched) // elsewhere a busy machine may well have stopped lab
+		}
+		if slices.Contains(wrong, stall.Cause) {
 			sum.blamed++
 			sum.missed = append(sum.missed, fmt.Sprintf("another stall at %.3f s, %v long: %s, %s", stall.From.Seconds(), stall.To-stall.From, stall.Cause, stall.Evidence))
 		}
 	}
 	return sum
+}
+
+// meets says whether a stall happened when this was planted.
+func (p planted) meets(stall correlate.Stall, early, late time.Duration) bool {
+	return stall.To >= p.at-early && stall.From <= p.at+p.length+late
 }
 
 // plantedRun makes a run with so many stalls of each kind.

@@ -1,26 +1,12 @@
 package correlate
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
 	"lab/internal/lab"
 )
-
-// suspect is a possible cause of a stall. fit says how well its extent matches the stall's, 0 to 1.
-type suspect struct {
-	cause    string
-	fit      float64
-	evidence string
-
-	// What is counted once a second can explain only so much: stalls draw on the pool that its reading is.
-	pool             string
-	has, needs, wish float64
-}
-
-const leastFit = 0.3 // below it nobody is blamed
 
 // clues are all that may explain a stall, made ready.
 type clues struct {
@@ -35,13 +21,6 @@ type clues struct {
 type arrival struct {
 	sent, first time.Duration
 	tokens      int
-}
-
-// clockSeries is the SM clock of a GPU and the level it has under load.
-type clockSeries struct {
-	gpu   string
-	s     *series
-	level float64
 }
 
 func (v *view) clues() *clues {
@@ -126,53 +105,6 @@ func (c *clues) prompts(from, to, usual, sentBefore time.Duration) (tokens, requ
 	return tokens, requests
 }
 
-// suspects of a stall, the best first.
-func (c *clues) suspects(s *standing) (all []suspect) {
-	for _, one := range []func(*standing) suspect{
-		c.client, c.preemption, c.ownPrefill, c.foreignPrefill, c.clock, c.gpuLost, c.steal, c.pressure,
-	} {
-		if got := one(s); got.fit >= leastFit {
-			all = append(all, got)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b suspect) int { return cmp.Compare(b.fit, a.fit) })
-	return all
-}
-
-// blame gives every stall the suspect whose extent fits best and that has enough left: the best fits draw first. A stall
-// within one that drew already draws nothing, for it is the same one seen by other streams.
-func (c *clues) blame(all []*standing) {
-	type claim struct {
-		s        *standing
-		suspects []suspect
-	}
-	var claims []claim
-	for _, s := range all {
-		s.suspect = suspect{cause: Unattributed}
-		if suspects := c.suspects(s); len(suspects) > 0 {
-			claims = append(claims, claim{s, suspects})
-		}
-	}
-	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(b.suspects[0].fit, a.suspects[0].fit) })
-	drawn, at := map[string]float64{}, map[string][]span{}
-	for _, one := range claims {
-		for _, suspect := range one.suspects {
-			within := slices.ContainsFunc(at[suspect.pool], func(p span) bool { return 10*p.overlap(one.s.span) >= 8*one.s.length() })
-			left := suspect.has - drawn[suspect.pool]
-			if suspect.pool != "" && !within && left < suspect.needs {
-				continue
-			}
-			if suspect.pool != "" && !within {
-				drawn[suspect.pool] += min(left, suspect.wish)
-				at[suspect.pool] = append(at[suspect.pool], one.s.span)
-			}
-			one.s.suspect = suspect
-			break
-		}
-	}
-	c.recomputed(all)
-}
-
 // preemption: the engine's counter moved around the start of the stall, by as many as stood still. The counter is read
 // once a second, so that it alone proves little: a stall of more streams than were preempted has another cause.
 func (c *clues) preemption(s *standing) suspect {
@@ -181,16 +113,19 @@ func (c *clues) preemption(s *standing) suspect {
 	if edge := 50 * time.Millisecond; ok && n == 0 && to-s.from < edge { // the scrape was under way
 		n, from, to, ok = counter.step(to + edge)
 	}
-	if !ok || n <= 0 || float64(len(s.each)) > 1.5*n+1 {
+	if !ok || n <= 0 || float64(len(s.each)) > 1.5*n+1 { // one that was preempted holds up a neighbour now and then
 		return suspect{}
 	}
-	fit := 0.85
-	if float64(len(s.each)) > n {
+	fit, stood := 0.85, float64(len(s.each))
+	switch {
+	case stood > n:
 		fit = 0.6
+	case len(s.each) >= s.decode: // nobody went on
+		fit = 0.75
 	}
 	return suspect{
 		cause: CausePreemption, fit: fit, evidence: fmt.Sprintf("the engine preempted %.0f between %s and %s; %d of %d streams stood still", n, seconds(from), seconds(to), len(s.each), s.decode),
-		pool: "preempted " + to.String(), has: 1.5*n + 1, needs: float64(len(s.each)), wish: float64(len(s.each)),
+		pools: []pool{{"preempted " + to.String(), n}}, needs: min(stood, n), wish: stood,
 	}
 }
 
@@ -258,14 +193,14 @@ func (c *clues) foreignPrefill(s *standing) suspect {
 	if i < 0 || j >= len(counter.at) {
 		return suspect{}
 	}
-	// Requests near the readings may be in either; they count as own.
-	edge := max(30*time.Millisecond, 2*s.usual)
-	own := 0.0
-	k, _ := slices.BinarySearchFunc(c.firsts, counter.at[i]-edge, func(a arrival, at time.Duration) int { return int(a.first - at) })
-	for ; k < len(c.firsts) && c.firsts[k].first <= counter.at[j]+edge; k++ {
-		own += float64(c.firsts[k].tokens)
+	var pools []pool
+	foreign := 0.0
+	for k := i; k < j; k++ {
+		if n := c.foreign(counter, k, s.usual); n > 0 {
+			pools = append(pools, pool{"prompts " + counter.at[k].String(), n})
+			foreign += n
+		}
 	}
-	foreign := counter.v[j] - counter.v[i] - own
 	mine, _ := c.computed(s)
 	rest := max(s.lost.Seconds()/5, s.lost.Seconds()-c.cost*float64(mine)) // that own prompts do not explain
 	part := c.explained(rest, foreign)
@@ -276,91 +211,20 @@ func (c *clues) foreignPrefill(s *standing) suspect {
 	return suspect{
 		cause: CausePrefill, fit: 0.7 * min(part, max(0.5, wish/foreign)),
 		evidence: fmt.Sprintf("the engine took in %.0f prompt tokens of others between %s and %s, some %.0f ms of computing", foreign, seconds(counter.at[i]), seconds(counter.at[j]), c.cost*foreign*1e3),
-		pool:     "prompts " + counter.at[j].String(), has: foreign, needs: wish / 2, wish: wish,
+		pools:    pools, needs: wish / 2, wish: wish,
 	}
 }
 
-// clock: the SM clock was below its level for most of the stall, and by as much as the steps were longer. A step is at most
-// inversely proportional to the clock; what slowed down more has another cause.
-func (c *clues) clock(s *standing) suspect {
-	best := suspect{}
-	for _, k := range c.clocks {
-		low, share, ok := k.low(s.span)
-		if !ok || share > 0.95 {
-			continue
-		}
-		slack := k.s.period
-		wide := span{low.from - slack, low.to + slack}
-		if 2*wide.overlap(s.span) < s.length() || s.pace*share > 1.6 {
-			continue
-		}
-		if fit := 0.9 * min(1, s.pace*share); fit > best.fit {
-			cause, why := c.reason(k.gpu, low)
-			best = suspect{cause: cause, fit: fit, evidence: fmt.Sprintf("%s: the SM clock fell to %.0f %% of its level of %.0f MHz from %s to %s%s; steps took %.1f times as long", k.gpu, 100*share, k.level, seconds(low.from), seconds(low.to), why, s.pace)}
-		}
+// foreign are the prompt tokens that the engine counted from one reading to the next beyond those of own requests. Own
+// ones near a reading may be on either side of it; they count as in it.
+func (c *clues) foreign(counter *series, k int, usual time.Duration) float64 {
+	edge := max(30*time.Millisecond, 2*usual)
+	own := 0.0
+	at, _ := slices.BinarySearchFunc(c.firsts, counter.at[k]-edge, func(a arrival, at time.Duration) int { return int(a.first - at) })
+	for ; at < len(c.firsts) && c.firsts[at].first <= counter.at[k+1]+edge; at++ {
+		own += float64(c.firsts[at].tokens)
 	}
-	return best
-}
-
-// low is the stretch of readings below the level that touches a stall, and the lowest share of the level in it.
-func (k clockSeries) low(s span) (low span, share float64, ok bool) {
-	i, j := k.s.within(s.from-k.s.period, s.to+k.s.period)
-	share = 1
-	at := -1
-	for ; i < j; i++ {
-		if v := k.s.v[i] / k.level; v < share {
-			share, at = v, i
-		}
-	}
-	if at < 0 {
-		return low, 1, false
-	}
-	a, b := at, at
-	for a > 0 && k.s.v[a-1] < 0.97*k.level {
-		a--
-	}
-	for b+1 < len(k.s.v) && k.s.v[b+1] < 0.97*k.level {
-		b++
-	}
-	return span{k.s.at[a], k.s.at[b]}, share, true
-}
-
-// NVML's clocks event reasons.
-const (
-	bitPowerCap = 0x04
-	bitsThermal = 0x20 | 0x40
-	bitsBrake   = 0x80
-	bitSlowdown = 0x08 // by hardware, for one of the two reasons above
-)
-
-// reason names what held a clock down: a counter of throttled time that grew for a third of the stretch, or a bit.
-func (c *clues) reason(gpu string, low span) (cause, why string) {
-	of := func(name string) *series { return c.v.samples.of(gpu, name) }
-	wide := span{low.from - 300*time.Millisecond, low.to + 300*time.Millisecond}
-	held := func(names ...string) bool {
-		sum := 0.0
-		for _, name := range names {
-			rise, _ := of(name).rise(wide.from, wide.to)
-			sum += rise
-		}
-		return sum > max(0.05, low.length().Seconds()/3)
-	}
-	bits := 0
-	if s := of(lab.GPUThrottle); s != nil {
-		i, j := s.within(low.from-s.period/2, low.to+s.period/2)
-		for ; i < j; i++ {
-			bits |= int(s.v[i])
-		}
-	}
-	switch {
-	case bits&bitsThermal != 0 || held(lab.GPUThrottleThermal, lab.GPUThrottleHWThermal):
-		return CauseThermal, ", too hot"
-	case bits&bitsBrake != 0 || held(lab.GPUThrottleBrake):
-		return CauseClock, ", power brake"
-	case bits&bitPowerCap != 0 || held(lab.GPUThrottlePower):
-		return CausePowerCap, ", at the power limit"
-	}
-	return CauseClock, ""
+	return counter.v[k+1] - counter.v[k] - own
 }
 
 func (c *clues) gpuLost(s *standing) suspect {

@@ -31,6 +31,9 @@ type readings struct {
 	gpus   []string
 }
 
+// absurd is no reading of anything, NaN neither.
+const absurd = 1e30
+
 // collect sorts samples into series. A gauge's reading speaks for the time until the next one, but no longer than
 // maxHold periods: beyond that nothing is known.
 func collect(samples []lab.Sample) readings {
@@ -40,7 +43,7 @@ func collect(samples []lab.Sample) readings {
 			r.errors[s.Device]++
 		}
 		for name, v := range s.Values {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
+			if !(math.Abs(v) < absurd) {
 				continue
 			}
 			k := key{s.Device, name}

@@ -47,7 +47,7 @@ type standing struct {
 
 // stalls finds them, and what happened at their instant.
 func (v *view) stalls() Stalls {
-	all := Stalls{Threshold: stallRule, ByCause: map[string]int{}}
+	all := Stalls{Threshold: stallRule, ByCause: map[string]int{}, Worst: []Stall{}}
 	clues := v.clues()
 	var found []*standing
 	for _, w := range v.windows {
