@@ -56,7 +56,7 @@ func TestTheFakeDriverAndTheReplayTellTheSameAtTheSameMoment(t *testing.T) {
 	const rows = "0 5 6 100000 1000 40 0 0 a 100 200\n300 95 40 600000 60000000000 50 1980 2619 4 5000 90000.5\n" +
 		"900 95 40 0.001 60000000000 50 1980 2619 4\n1500 50 20 650000 70000000000 88 1200 2619 64 3000 1\n2500 98 60 1500000 7 60 1755 2619 a0\n"
 	for name, text := range map[string]string{
-		"all is well": rows + "proc 0 99999 4242 69\nproc 1000 2000 4243 69\n",
+		"all is well": rows + "proc 0 99999 4242 69\nproc 1000 2000 4243 69 foreign\n",
 		"GPM":         "set gpm 1\n0 1 1 1000 1 1 1 1 1 1 1 10 20 30 40\n1100 1 1 1000 1 1 1 1 1 1 1 90.5 80 70 60\nfail 2000 2300 nvmlGpmSampleGet 999\n",
 		"some is missing": rows + "field 83 none\nfield 186 none\nfield 82 u64 93\nfail 0 99999 nvmlDeviceGetTemperatureV 999\n" +
 			"fail 0 99999 nvmlDeviceGetUtilizationRates 3\nfail 0 99999 nvmlDeviceGetComputeRunningProcesses_v3 4\n",

@@ -37,8 +37,9 @@ type gpuLoop struct {
 
 // budget is what the sampler may cost, looked at from time to time.
 type budget struct {
-	at  time.Time
-	cpu time.Duration
+	at   time.Time
+	cpu  time.Duration
+	over bool // at the last look
 }
 
 // The rate of the fast group and what it may cost.
@@ -97,7 +98,7 @@ func (g *gpuLoop) adopt(source Source) {
 		g.groups[group] = t
 	}
 	g.fast = g.groups[Fast]
-	g.budget = budget{time.Now(), g.cpu()}
+	g.budget = budget{at: time.Now(), cpu: g.cpu()}
 	g.add(lookEvery, g.look)
 }
 
@@ -180,12 +181,14 @@ func (g *gpuLoop) settle(t *task) {
 	}
 }
 
-// look keeps the budget: a sampler that costs too much of a core or of the driver's time reads half as often.
+// look keeps the budget: a sampler that at two looks in a row cost too much of a core or of the driver's time reads half
+// as often.
 func (g *gpuLoop) look() {
 	now, cpu := time.Now(), g.cpu()
 	share := float64(cpu-g.budget.cpu) / float64(max(1, now.Sub(g.budget.at)))
 	whole := now.Sub(g.budget.at) >= lookEvery/2
-	g.budget = budget{now, cpu}
+	before := g.budget.over
+	g.budget = budget{at: now, cpu: cpu}
 	g.mu.Lock()
 	calls := g.fast.stats.recent
 	for _, t := range g.groups {
@@ -197,7 +200,8 @@ func (g *gpuLoop) look() {
 	}
 	slices.Sort(calls)
 	call := calls[len(calls)*95/100]
-	if share <= mostCPU && float64(call) <= mostCall*float64(g.fast.period) {
+	over := share > mostCPU || float64(call) > mostCall*float64(g.fast.period)
+	if g.budget.over = over && !before; !over || !before { // one dear look may be the machine's
 		return
 	}
 	period := min(slowestPeriod, 2*g.fast.period)

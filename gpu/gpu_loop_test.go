@@ -218,3 +218,21 @@ func TestQuantilesAreWithinTheirClass(t *testing.T) {
 		}
 	}
 }
+
+func TestATraceSaysWhoseAProcessIs(t *testing.T) {
+	for text, want := range map[string]float64{
+		"proc 0 9 1073741824 5 server\nproc 0 9 1073741825 5 foreign\n": 1,
+		"proc 0 9 1073741824 5 server\n":                                0,
+		"proc 0 9 1073741824 5\nproc 0 9 1073741825 5 foreign\n":        -1, // nobody here has the first number
+	} {
+		parsed, err := parseTrace("t", strings.NewReader("0 5 5 70000\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := replay(parsed, func() float64 { return 1 }, os.Getpid())
+		v, ok := source.Read(Slow, func() time.Duration { return 0 }).Samples[0].Values[lab.GPUForeign]
+		if ok != (want >= 0) || ok && v != want {
+			t.Errorf("%q: %g (%v), want %g", text, v, ok, want)
+		}
+	}
+}

@@ -137,10 +137,15 @@ func last(samples []lab.Sample, device, name string) (float64, bool) {
 func traceFile(t *testing.T, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "test.trace")
+	writeFile(t, name, text)
+	return name
+}
+
+func writeFile(t testing.TB, name, text string) {
+	t.Helper()
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return name
 }
 
 // sleeper starts a process that leads its own group, as a server does.

@@ -21,7 +21,7 @@ type GPUProcess struct {
 	UUID   string `json:"uuid"`
 	Memory uint64 `json:"memory"` // bytes; 0: the driver does not say
 
-	foreign bool // not the server's, by what a trace says
+	owner string // whose it is, where a trace says so
 }
 
 // Found is what a probe says of the GPUs.

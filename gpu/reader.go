@@ -334,8 +334,11 @@ func (r *reading) processes() {
 	}
 	foreign := 0.0
 	for _, p := range list {
-		ours, known := r.r.tree.holds(p.PID)
-		if !known && !p.foreign {
+		ours, known := p.owner == ownerServer, p.owner != ""
+		if !known {
+			ours, known = r.r.tree.holds(p.PID)
+		}
+		if !known {
 			return
 		}
 		if !ours {

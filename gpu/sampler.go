@@ -131,13 +131,13 @@ func openAside(cfg Config, event func(lab.Event)) <-chan Source {
 	opened := make(chan Source, 1)
 	go func() {
 		slow := time.AfterFunc(openLimit, func() {
-			event(lab.Event{Kind: lab.SamplerLost, Detail: fmt.Sprintf("no GPU is sampled: the driver has not started after %s", openLimit)})
+			event(lab.Event{Kind: lab.SamplerLost, Detail: fmt.Sprintf("%s: the driver has not started after %s", lab.NoGPU, openLimit)})
 		})
 		source, err := cfg.open()
 		inTime := slow.Stop()
 		switch {
 		case err != nil:
-			event(lab.Event{Kind: lab.SamplerNote, Detail: "no GPU is sampled: " + err.Error()})
+			event(lab.Event{Kind: lab.SamplerNote, Detail: lab.NoGPU + ": " + err.Error()})
 			return
 		case !inTime:
 			event(lab.Event{Kind: lab.GPUBack, Detail: "the driver has started"})

@@ -18,7 +18,8 @@ import (
 //	set KEY VALUE                       see traceDefaults
 //	T gpu mem power_mw used_bytes temp sm_mhz mem_mhz reasons_hex pcie_tx_kbs pcie_rx_kbs sm_util sm_occupancy tensor dram
 //	                                    the last four are GPM's, in percent; all behind power_mw may be left out
-//	proc FROM TO PID BYTES [foreign]    foreign: not the server's, whoever has that number here
+//	proc FROM TO PID BYTES [server]     a process on the GPU: the server's, whoever has that number here;
+//	proc FROM TO PID BYTES foreign      or not the server's; without either word the number tells
 //	fail FROM TO FUNCTION CODE          an NVML function (*: each that asks a GPU) answers with that code
 //	hang FROM TO FUNCTION               it answers only at TO
 //	slow FROM TO FUNCTION MS            it takes so long
@@ -67,7 +68,7 @@ type traceProc struct {
 	from, to float64
 	pid      int
 	bytes    uint64
-	foreign  bool
+	owner    string
 }
 
 type traceFault struct {
@@ -81,6 +82,12 @@ type traceField struct {
 	none, module bool
 	steps        []traceMark
 }
+
+// What a trace says of whose a process is.
+const (
+	ownerServer  = "server"
+	ownerForeign = "foreign"
+)
 
 // traceMark is a value that holds from a moment on.
 type traceMark struct{ ms, value float64 }
@@ -211,13 +218,16 @@ func (g *traceGPU) line(line string, words []string) error {
 }
 
 func (g *traceGPU) proc(words []string) error {
-	foreign := len(words) == 5 && words[4] == "foreign"
-	if foreign {
+	owner := ""
+	if len(words) == 5 {
+		if owner = words[4]; owner != ownerServer && owner != ownerForeign {
+			return fmt.Errorf("a process is of the %s or %s, not %q", ownerServer, ownerForeign, owner)
+		}
 		words = words[:4]
 	}
 	v, err := numbers(words, 4)
 	if err == nil {
-		g.procs = append(g.procs, traceProc{v[0], v[1], int(v[2]), uint64(v[3]), foreign})
+		g.procs = append(g.procs, traceProc{v[0], v[1], int(v[2]), uint64(v[3]), owner})
 	}
 	return err
 }

@@ -125,7 +125,7 @@ func (g *traceGPU) processesAt(ms float64) []GPUProcess {
 	var list []GPUProcess
 	for _, p := range g.procs {
 		if ms >= p.from && ms < p.to && p.pid != 0 {
-			list = append(list, GPUProcess{PID: p.pid, Memory: p.bytes, foreign: p.foreign})
+			list = append(list, GPUProcess{PID: p.pid, Memory: p.bytes, owner: p.owner})
 		}
 	}
 	return list

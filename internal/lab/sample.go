@@ -157,6 +157,9 @@ const (
 	UserStop    EventKind = "user.stop"
 )
 
+// NoGPU begins the detail of a SamplerNote that says why no GPU is sampled.
+const NoGPU = "no GPU is sampled"
+
 // LogLine is one line that the server wrote.
 type LogLine struct {
 	At     time.Duration `json:"at"`
