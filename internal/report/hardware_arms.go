@@ -71,7 +71,10 @@ func (p *printer) between(all []correlate.Difference) {
 	if len(all) == 0 {
 		return
 	}
-	nA, nB := all[0].NA, all[0].NB
+	nA, nB := 0, 0
+	for _, d := range all {
+		nA, nB = max(nA, d.NA), max(nB, d.NB)
+	}
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
 	g.add(fmt.Sprintf("hardware, n = %d and %d", nA, nB), "A", "B", "B - A", "95 % interval", "")
 	for _, d := range all {
