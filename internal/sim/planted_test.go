@@ -48,7 +48,7 @@ func TestAPreemptionStormStallsAsManyStreamsAsItTakesAndCountsThem(t *testing.T)
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, steady("preempt=2@1s/80ms,preempt=1@2s")...)
 		var told []string
-		s.loop.told = func(spec string) { told = append(told, spec) }
+		s.loop.lock(func() { s.loop.told = func(spec string) { told = append(told, spec) } })
 		stalled := 0
 		for _, at := range streams(t, s, 5, 250) {
 			if gap, from := longest(at); gap >= 80*time.Millisecond {
@@ -61,12 +61,14 @@ func TestAPreemptionStormStallsAsManyStreamsAsItTakesAndCountsThem(t *testing.T)
 		if stalled != 2 {
 			t.Errorf("%d streams stood still, want 2", stalled)
 		}
-		if s.loop.engine.preempted != 3 {
-			t.Errorf("%d preemptions are counted, want 3", s.loop.engine.preempted)
-		}
-		if want := []string{"preempt=2@1s/80ms", "preempt=1@2s"}; !slices.Equal(told, want) {
-			t.Errorf("told %q, want %q", told, want)
-		}
+		s.loop.lock(func() {
+			if s.loop.engine.preempted != 3 {
+				t.Errorf("%d preemptions are counted, want 3", s.loop.engine.preempted)
+			}
+			if want := []string{"preempt=2@1s/80ms", "preempt=1@2s"}; !slices.Equal(told, want) {
+				t.Errorf("told %q, want %q", told, want)
+			}
+		})
 	})
 }
 
@@ -81,9 +83,11 @@ func TestABurstOfForeignPromptsLengthensStepsAndMovesThePromptCounterAlone(t *te
 				t.Errorf("the longest gap is %v from %v on; a step of some 2000 prompt tokens takes 50 ms", gap, from)
 			}
 		}
-		if foreign := s.loop.engine.prompt - own*len(bytesToIDs("x")); foreign < 4000 || foreign > 4100 {
-			t.Errorf("%d prompt tokens beyond the own", foreign)
-		}
+		s.loop.lock(func() {
+			if foreign := s.loop.engine.prompt - own*3; foreign != 4000 {
+				t.Errorf("%d prompt tokens beyond the own of 3 each", foreign)
+			}
+		})
 	})
 }
 
@@ -94,9 +98,11 @@ func TestAPlantedStallIsSeenByNobodyElse(t *testing.T) {
 		if gap != 110*time.Millisecond || from < 980*time.Millisecond || from > 1010*time.Millisecond {
 			t.Errorf("the longest gap is %v from %v on", gap, from)
 		}
-		if e := s.loop.engine; e.preempted != 0 {
-			t.Errorf("%d preemptions", e.preempted)
-		}
+		s.loop.lock(func() {
+			if e := s.loop.engine; e.preempted != 0 {
+				t.Errorf("%d preemptions", e.preempted)
+			}
+		})
 	})
 }
 
@@ -115,8 +121,8 @@ func TestAnIdleEngineWakesUpForWhatIsPlanted(t *testing.T) {
 func TestWhatHoldsTheClockDownIsSaidForAsLongAsItDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, steady("clock-drop=0.5x@1s/1s,power-cap=0.8x@4s/2s,power-cap=0.8x@5s/2s,throttle=0.7x@8s/1s")...)
-		s.loop.ready = time.Now()
 		begin := time.Now()
+		s.loop.lock(func() { s.loop.ready = begin })
 		read := func(at time.Duration) map[string]any {
 			time.Sleep(time.Until(begin.Add(at)))
 			w := httptest.NewRecorder()
