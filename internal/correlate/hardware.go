@@ -62,8 +62,8 @@ type Mean struct {
 // Requests + Idle + Withheld = Counter within rounding.
 type Energy struct {
 	Counter    float64 `json:"counter_j"`    // increase of the counters
-	Integrated float64 `json:"integrated_j"` // trapezoid of instant power while both were read; 0: no power was read
-	Matched    float64 `json:"matched_j"`    // increase of the counters over that time, to hold against it
+	Integrated float64 `json:"integrated_j"` // trapezoid of instant power where both are known; 0: no power was read
+	Matched    float64 `json:"matched_j"`    // what the counters gained there: to be held against Integrated
 	Requests   float64 `json:"requests_j"`
 	Idle       float64 `json:"idle_j"`
 	Withheld   float64 `json:"withheld_j"`

@@ -23,7 +23,7 @@ type series struct {
 // key names a series.
 type key struct{ device, value string }
 
-// Errors of readings by device.
+// readings are all series of a run, and how many readings failed by device.
 type readings struct {
 	all    map[key]*series
 	keys   []key // sorted
@@ -39,6 +39,9 @@ const absurd = 1e30
 func collect(samples []lab.Sample) readings {
 	r := readings{all: map[key]*series{}, errors: map[string]int{}}
 	for _, s := range samples {
+		if s.Device == "sampler" || s.Device == "clock" { // of the sampling, not of what is sampled
+			continue
+		}
 		if s.Error != "" {
 			r.errors[s.Device]++
 		}
@@ -205,7 +208,7 @@ func isCounter(device, value string) bool {
 		lab.HostCPUPressure, lab.HostMemoryPressure, lab.HostIOPressure, lab.HostDiskRead, lab.HostDiskWrite, lab.HostDiskBusy,
 		lab.ProcCPU, lab.EnginePreempt, lab.EngineHits, lab.EngineQueries, lab.EnginePrompt, lab.EngineGenerated, lab.EngineSteps,
 		lab.EngineQueueTime, lab.EngineQueueCount, lab.EnginePrefillTime, lab.EnginePrefillCount, lab.EngineDecodeTime, lab.EngineDecodeCount,
-		lab.EngineDrafts, lab.EngineDraftTokens, lab.EngineAccepted, lab.SamplerSkip, lab.ClientGC, lab.ClientSteps:
+		lab.EngineDrafts, lab.EngineDraftTokens, lab.EngineAccepted, lab.ClientGC, lab.ClientSteps:
 		return true
 	}
 	return device == "engine" && strings.HasPrefix(value, lab.EngineAcceptedAt)
