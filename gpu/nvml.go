@@ -3,11 +3,12 @@
 package gpu
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/dl"
@@ -20,28 +21,15 @@ import (
 var libraryPlaces = []string{
 	"libnvidia-ml.so.1",
 	"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", "/usr/lib64/libnvidia-ml.so.1", "/usr/local/nvidia/lib64/libnvidia-ml.so.1",
-	"/usr/lib/wsl/lib/libnvidia-ml.so.1", "/run/opengl-driver/lib/libnvidia-ml.so.1",
+	"/usr/local/nvidia/lib/libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1", "/run/opengl-driver/lib/libnvidia-ml.so.1",
 }
 
-// driver reads GPUs through NVML. A call to a function that the library lacks, or before it is initialised, ends the
-// process, so every call is gated on a lookup of its symbol.
-type driver struct {
-	lib     nvml.Interface
-	library string // as it was resolved
-	version string
-	cuda    string
-	has     map[string]bool // symbols looked up
-	gpus    []*card
-	tree    *tree
-}
-
-// card is one GPU.
-type card struct {
-	lab.Device
-	handle  nvml.Device
-	has     map[string]bool // values: true: it has given it; false: it does not have it and is not asked again
-	unknown int             // readings in a row that failed with the code that says nothing
-	retry   time.Duration   // when a lost GPU is asked again
+// library is the driver's. A call to a function that it lacks, or before it is initialised, ends the process, so every
+// call is gated on a lookup of its symbol.
+type library struct {
+	nvml.Interface
+	mu  sync.Mutex // the listener asks beside the reader
+	has map[string]bool
 }
 
 // OpenNVML loads the driver's library (lib, or $LAB_NVML_LIB, or the first that is found) and finds the GPUs that a run
@@ -54,15 +42,30 @@ func OpenNVML(lib string, gpus []string, serverPID int) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{lib: nvml.New(nvml.WithLibraryPath(name)), library: path, has: map[string]bool{}, tree: newTree(serverPID)}
-	if code := d.lib.Init(); code != nvml.SUCCESS {
-		return nil, fmt.Errorf("initialise the NVIDIA driver: %s", text(code))
+	l := &library{Interface: nvml.New(nvml.WithLibraryPath(name)), has: map[string]bool{}}
+	if c := code(l.Init()); c != success {
+		return nil, fmt.Errorf("initialise the NVIDIA driver: %s", c)
 	}
-	if err := d.find(visible(gpus, os.LookupEnv)); err != nil {
-		d.lib.Shutdown()
+	r := newReader(serverPID)
+	r.about = Found{NVMLPath: path, Driver: l.driverVersion(), CUDA: l.cudaVersion()}
+	boards, err := l.find(r, visible(gpus, os.LookupEnv))
+	if err != nil {
+		l.Shutdown()
 		return nil, err
 	}
-	return d, nil
+	r.listen = func(ctx context.Context, at func() time.Duration, event func(lab.Event)) {
+		l.listen(ctx, boards, at, event)
+	}
+	r.close = func() error {
+		for _, b := range boards {
+			b.free()
+		}
+		if c := code(l.Shutdown()); c != success {
+			return fmt.Errorf("shut the NVIDIA driver down: %s", c)
+		}
+		return nil
+	}
+	return r, nil
 }
 
 // findLibrary opens each candidate once, because Init hides why a library could not be loaded. A library that was named
@@ -103,155 +106,85 @@ func tryLibrary(name string) (path string, err error) {
 	return path, nil
 }
 
-// text is an owned copy: the library may keep the string it hands out.
-func text(code nvml.Return) string { return strings.Clone(code.Error()) }
-
-func (d *driver) can(symbol string) bool {
-	known, asked := d.has[symbol]
+// can says whether the library has a function.
+func (l *library) can(symbol string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known, asked := l.has[symbol]
 	if !asked {
-		known = d.lib.Extensions().LookupSymbol(symbol) == nil
-		d.has[symbol] = known
+		known = l.Extensions().LookupSymbol(symbol) == nil
+		l.has[symbol] = known
 	}
 	return known
 }
 
-func (d *driver) find(list []string) error {
-	if d.can("nvmlSystemGetDriverVersion") {
-		if version, code := d.lib.SystemGetDriverVersion(); code == nvml.SUCCESS {
-			d.version = strings.Clone(version)
-		}
+func (l *library) driverVersion() string {
+	if !l.can("nvmlSystemGetDriverVersion") {
+		return ""
 	}
-	if d.can("nvmlSystemGetCudaDriverVersion_v2") {
-		if v, code := d.lib.SystemGetCudaDriverVersion_v2(); code == nvml.SUCCESS {
-			d.cuda = fmt.Sprintf("%d.%d", v/1000, v%1000/10) // NVML_CUDA_DRIVER_VERSION_MAJOR and _MINOR of nvml.h
-		}
+	version, _ := l.SystemGetDriverVersion()
+	return strings.Clone(version) // the library may keep the string it hands out
+}
+
+func (l *library) cudaVersion() string {
+	if !l.can("nvmlSystemGetCudaDriverVersion_v2") {
+		return ""
 	}
-	if !d.can("nvmlDeviceGetCount_v2") || !d.can("nvmlDeviceGetHandleByIndex_v2") {
-		return errors.New("the NVIDIA driver library is too old: it cannot list GPUs")
+	v, c := l.SystemGetCudaDriverVersion_v2()
+	if code(c) != success {
+		return ""
 	}
-	n, code := d.lib.DeviceGetCount()
-	if code != nvml.SUCCESS {
-		return fmt.Errorf("count GPUs: %s", text(code))
+	return fmt.Sprintf("%d.%d", v/1000, v%1000/10) // NVML_CUDA_DRIVER_VERSION_MAJOR and _MINOR of nvml.h
+}
+
+// find gives the reader the GPUs that a run may use.
+func (l *library) find(r *reader, list []string) ([]*nvmlBoard, error) {
+	if !l.can("nvmlDeviceGetCount_v2") || !l.can("nvmlDeviceGetHandleByIndex_v2") {
+		return nil, errors.New("the NVIDIA driver library is too old: it cannot list GPUs")
 	}
+	n, answer := l.DeviceGetCount()
+	if c := code(answer); c != success {
+		return nil, fmt.Errorf("count GPUs: %s", c)
+	}
+	list, r.notes = wholes(list, l.parent)
+	var boards []*nvmlBoard
 	for i := range n {
-		handle, code := d.lib.DeviceGetHandleByIndex(i)
-		if code != nvml.SUCCESS {
+		handle, answer := l.DeviceGetHandleByIndex(i)
+		if c := code(answer); c != success {
+			r.notes = append(r.notes, fmt.Sprintf("%s is not sampled: %s", deviceName(i), c))
 			continue // one lost GPU does not hide the others
 		}
-		c := &card{Device: lab.Device{Index: i}, handle: handle, has: map[string]bool{}}
-		d.identify(c)
-		if wanted(c.Device, list) {
-			d.gpus = append(d.gpus, c)
+		b := &nvmlBoard{lib: l, handle: handle, index: i}
+		d := b.identity()
+		d.Index = i
+		if wanted(d, list) {
+			r.add(i, b)
+			boards = append(boards, b)
 		}
 	}
-	if len(d.gpus) == 0 {
-		return fmt.Errorf("the NVIDIA driver knows %d GPUs, none of which the run may use", n)
+	if len(boards) == 0 {
+		why := ""
+		if len(r.notes) > 0 {
+			why = ": " + strings.Join(r.notes, "; ")
+		}
+		return nil, fmt.Errorf("the NVIDIA driver knows %d GPUs, none of which the run may use%s", n, why)
 	}
-	return nil
+	return boards, nil
 }
 
-func (d *driver) identify(c *card) {
-	if d.can("nvmlDeviceGetName") {
-		if name, code := c.handle.GetName(); code == nvml.SUCCESS {
-			c.Name = strings.Clone(name)
-		}
+// parent finds the GPU that a part belongs to.
+func (l *library) parent(part string) (uuid string, ok bool) {
+	if !l.can("nvmlDeviceGetHandleByUUID") || !l.can("nvmlDeviceGetDeviceHandleFromMigDeviceHandle") || !l.can("nvmlDeviceGetUUID") {
+		return "", false
 	}
-	if d.can("nvmlDeviceGetUUID") {
-		if uuid, code := c.handle.GetUUID(); code == nvml.SUCCESS {
-			c.UUID = strings.Clone(uuid)
-		}
+	handle, c := l.DeviceGetHandleByUUID(part)
+	if code(c) != success {
+		return "", false
 	}
-	if d.can("nvmlDeviceGetMemoryInfo_v2") {
-		if m, code := c.handle.GetMemoryInfo_v2(); code == nvml.SUCCESS {
-			c.Memory = lab.Bytes(m.Total)
-		}
+	whole, c := handle.GetDeviceHandleFromMigDeviceHandle()
+	if code(c) != success {
+		return "", false
 	}
-	if d.can("nvmlDeviceGetEnforcedPowerLimit") {
-		if milliwatts, code := c.handle.GetEnforcedPowerLimit(); code == nvml.SUCCESS {
-			c.PowerLimitW = float64(milliwatts) / 1e3
-		}
-	}
-}
-
-func (d *driver) Devices() ([]lab.Device, error) {
-	var devices []lab.Device
-	for _, c := range d.gpus {
-		devices = append(devices, c.Device)
-	}
-	return devices, nil
-}
-
-// describe adds what a probe wants to know.
-func (d *driver) describe(f *Found) {
-	f.Driver, f.CUDA, f.NVMLPath = d.version, d.cuda, d.library
-	for _, c := range d.gpus {
-		processes, _ := d.processes(c) // none where the driver does not say
-		for _, p := range processes {
-			g := GPUProcess{PID: int(p.Pid), UUID: c.UUID}
-			if p.UsedGpuMemory != notAvailable {
-				g.Memory = p.UsedGpuMemory
-			}
-			f.Processes = append(f.Processes, g)
-		}
-	}
-}
-
-// notAvailable is NVML_VALUE_NOT_AVAILABLE of nvml.h.
-const notAvailable = math.MaxUint64
-
-func (d *driver) processes(c *card) ([]nvml.ProcessInfo, nvml.Return) {
-	if !d.can("nvmlDeviceGetComputeRunningProcesses_v3") {
-		return nil, nvml.ERROR_FUNCTION_NOT_FOUND
-	}
-	return c.handle.GetComputeRunningProcesses()
-}
-
-func (d *driver) Read(group Group, at func() time.Duration) []lab.Sample {
-	var samples []lab.Sample
-	for _, c := range d.gpus {
-		before := at()
-		if before < c.retry {
-			continue
-		}
-		r := reading{d: d, c: c, values: map[string]float64{}}
-		r.group(group)
-		after := at()
-		s := lab.Sample{At: (before + after) / 2, Took: after - before, Device: deviceName(c.Index), Values: r.values}
-		c.judge(r, after)
-		if len(r.values) == 0 {
-			if r.problem == nvml.SUCCESS {
-				continue // this GPU has none of it
-			}
-			s.Error = text(r.problem)
-		}
-		samples = append(samples, s)
-	}
-	return samples
-}
-
-// judge decides whether a GPU is lost. A lost one is asked once a second: asking it again and again can hold up the
-// driver for everybody.
-func (c *card) judge(r reading, now time.Duration) {
-	switch {
-	case len(r.values) > 0 || r.problem == nvml.SUCCESS:
-		c.unknown = 0
-		return
-	case r.problem == nvml.ERROR_UNKNOWN:
-		c.unknown++
-	}
-	switch r.problem {
-	case nvml.ERROR_GPU_IS_LOST, nvml.ERROR_RESET_REQUIRED, nvml.ERROR_LIB_RM_VERSION_MISMATCH:
-		c.retry = now + time.Second
-	case nvml.ERROR_UNKNOWN:
-		if c.unknown >= 3 {
-			c.retry = now + time.Second
-		}
-	}
-}
-
-func (d *driver) Close() error {
-	if code := d.lib.Shutdown(); code != nvml.SUCCESS {
-		return fmt.Errorf("shut the NVIDIA driver down: %s", text(code))
-	}
-	return nil
+	uuid, c = whole.GetUUID()
+	return strings.Clone(uuid), code(c) == success
 }

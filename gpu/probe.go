@@ -20,6 +20,8 @@ type GPUProcess struct {
 	PID    int    `json:"pid"`
 	UUID   string `json:"uuid"`
 	Memory uint64 `json:"memory"` // bytes; 0: the driver does not say
+
+	owner string // whose it is, where a trace says so
 }
 
 // Found is what a probe says of the GPUs.
@@ -28,7 +30,7 @@ type Found struct {
 	Driver     string            `json:"driver,omitempty"`
 	CUDA       string            `json:"cuda,omitempty"`        // the newest the driver serves, such as "12.8"
 	NVMLPath   string            `json:"nvml_path,omitempty"`   // the driver library that was loaded
-	Note       string            `json:"note,omitempty"`        // why there is none
+	Note       string            `json:"note,omitempty"`        // why there is none, or what those that are there cannot give
 	MemoryUsed map[string]uint64 `json:"memory_used,omitempty"` // bytes by UUID
 	Processes  []GPUProcess      `json:"processes,omitempty"`
 }
@@ -108,7 +110,7 @@ func probe(cfg Config) Found {
 		n.describe(&found)
 	}
 	found.MemoryUsed = map[string]uint64{}
-	for _, s := range source.Read(Mid, func() time.Duration { return 0 }) {
+	for _, s := range source.Read(Mid, func() time.Duration { return 0 }).Samples {
 		for _, d := range found.Devices {
 			if used, ok := s.Values[lab.GPUMemUsed]; ok && s.Device == deviceName(d.Index) {
 				found.MemoryUsed[d.UUID] = uint64(used)

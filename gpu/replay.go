@@ -1,209 +1,19 @@
 package gpu
 
 import (
-	"bufio"
-	"errors"
+	"cmp"
+	"context"
 	"fmt"
-	"io"
+	"math"
 	"os"
-	"sort"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"lab/internal/lab"
 )
 
-// trace is a recorded GPU: rows that each hold from their time to the next, and what goes wrong when. The same text
-// feeds the fake driver library of the tests. Lines:
-//
-//	set KEY VALUE                       name, uuid, driver, power_limit_mw, mem_total, mem_reserved, energy_period_ms,
-//	                                    power_period_ms, util_period_ms
-//	T_MS gpu mem power_mw used_bytes temp sm_mhz mem_mhz reasons_hex [more]
-//	proc FROM_MS TO_MS PID BYTES
-//	fail FROM_MS TO_MS FUNCTION CODE    an NVML function (or *) answers with that code
-//	hang FROM_MS TO_MS FUNCTION         it answers only at TO_MS
-//	field ID none | field ID u64 VALUE
-type trace struct {
-	set   map[string]string
-	rows  []traceRow
-	procs []traceProc
-	fails []traceFail
-	lacks map[string]bool // ids of fields that the GPU does not have
-}
-
-type traceRow struct {
-	ms                      float64
-	util, memUtil           float64
-	milliwatts, used        float64
-	temp, smClock, memClock float64
-	reasons                 uint64
-}
-
-type traceProc struct {
-	from, to float64
-	pid      int
-	bytes    uint64
-}
-
-type traceFail struct {
-	from, to float64
-	function string
-	code     int
-	hang     bool
-}
-
-func parseTrace(name string, r io.Reader) (*trace, error) {
-	t := &trace{lacks: map[string]bool{}, set: map[string]string{
-		"name": "NVIDIA Fake H100 80GB HBM3", "uuid": "GPU-fa4e0000-0000-0000-0000-000000000000", "driver": "570.00.00",
-		"power_limit_mw": "700000", "mem_total": "85520809984", "util_period_ms": "167", "power_period_ms": "100", "energy_period_ms": "100",
-	}}
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if err := t.line(line); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(t.rows) == 0 {
-		return nil, fmt.Errorf("%s: holds no data row", name)
-	}
-	for _, key := range []string{"power_limit_mw", "mem_total", "util_period_ms", "power_period_ms", "energy_period_ms"} {
-		if v, err := strconv.ParseFloat(t.set[key], 64); err != nil || !(v > 0) {
-			return nil, fmt.Errorf("%s: set %s %s: is no number above zero", name, key, t.set[key])
-		}
-	}
-	sort.SliceStable(t.rows, func(i, j int) bool { return t.rows[i].ms < t.rows[j].ms })
-	return t, nil
-}
-
-func (t *trace) line(line string) error {
-	words := strings.Fields(line)
-	switch words[0] {
-	case "set":
-		if len(words) < 3 {
-			return errors.New("set takes a key and a value")
-		}
-		rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(strings.TrimPrefix(line, "set")), words[1]))
-		t.set[words[1]] = rest
-		return nil
-	case "proc":
-		v, err := numbers(words[1:], 4)
-		if err != nil {
-			return err
-		}
-		t.procs = append(t.procs, traceProc{v[0], v[1], int(v[2]), uint64(v[3])})
-		return nil
-	case "fail", "hang":
-		if len(words) < 4 {
-			return errors.New(words[0] + " takes from, to and a function")
-		}
-		v, err := numbers(words[1:3], 2)
-		if err != nil {
-			return err
-		}
-		f := traceFail{from: v[0], to: v[1], function: words[3], hang: words[0] == "hang"}
-		if !f.hang {
-			if len(words) != 5 {
-				return errors.New("fail takes from, to, a function and a code")
-			}
-			if f.code, err = strconv.Atoi(words[4]); err != nil {
-				return fmt.Errorf("%q is no code", words[4])
-			}
-		}
-		t.fails = append(t.fails, f)
-		return nil
-	case "field":
-		if len(words) < 3 {
-			return errors.New("field takes an id and a value")
-		}
-		if words[2] == "none" {
-			t.lacks[words[1]] = true
-		}
-		return nil // other values are for fields that lab does not read
-	}
-	return t.row(words)
-}
-
-func (t *trace) row(words []string) error {
-	var reasons uint64
-	if len(words) > 8 {
-		var err error
-		if reasons, err = strconv.ParseUint(words[8], 16, 64); err != nil {
-			return fmt.Errorf("%q is no hexadecimal mask", words[8])
-		}
-	}
-	v, err := numbers(words[:min(len(words), 8)], 4)
-	if err != nil {
-		return err
-	}
-	v = append(v, make([]float64, 8)...)
-	t.rows = append(t.rows, traceRow{v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], reasons})
-	return nil
-}
-
-// numbers reads at least so many numbers.
-func numbers(words []string, least int) ([]float64, error) {
-	if len(words) < least {
-		return nil, fmt.Errorf("%d values, want at least %d", len(words), least)
-	}
-	var values []float64
-	for _, w := range words {
-		v, err := strconv.ParseFloat(w, 64)
-		if err != nil || v < 0 || v > 1e15 || v != v {
-			return nil, fmt.Errorf("%q is no number", w)
-		}
-		values = append(values, v)
-	}
-	return values, nil
-}
-
-func (t *trace) number(key string) float64 {
-	v, _ := strconv.ParseFloat(t.set[key], 64) // checked when it was read
-	return v
-}
-
-// at is the row that holds at a moment.
-func (t *trace) at(ms float64) traceRow {
-	i := sort.Search(len(t.rows), func(i int) bool { return t.rows[i].ms > ms })
-	return t.rows[max(0, i-1)]
-}
-
-// joules is the integral of the power from 0 to a moment.
-func (t *trace) joules(ms float64) float64 {
-	sum := 0.0
-	for i, r := range t.rows {
-		from, to := r.ms, ms
-		if i == 0 {
-			from = 0
-		}
-		if i+1 < len(t.rows) {
-			to = min(ms, t.rows[i+1].ms)
-		}
-		if to > from {
-			sum += r.milliwatts / 1e3 * (to - from) / 1e3
-		}
-	}
-	return sum
-}
-
-// grid is the last moment at which a value with that period was refreshed.
-func grid(ms, period float64) float64 { return period * float64(int64(ms/period)) }
-
-// replay is a trace as a Source.
-type replay struct {
-	trace *trace
-	start time.Time
-}
-
-// OpenReplay reads a recorded trace; its time 0 is now.
-func OpenReplay(name string) (Source, error) {
+// OpenReplay reads a recorded trace as a Source; its time 0 is start.
+func OpenReplay(name string, start time.Time, serverPID int) (Source, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open trace: %w", err)
@@ -213,95 +23,223 @@ func OpenReplay(name string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &replay{trace: t, start: time.Now()}, nil
+	return replay(t, func() float64 { return time.Since(start).Seconds() * 1e3 }, serverPID), nil
 }
 
-func (r *replay) Devices() ([]lab.Device, error) {
-	return []lab.Device{{
-		UUID: r.trace.set["uuid"], Name: r.trace.set["name"],
-		Memory: lab.Bytes(r.trace.number("mem_total")), PowerLimitW: r.trace.number("power_limit_mw") / 1e3,
-	}}, nil
+// replay is a trace as a Source on a clock of its own, in ms.
+func replay(t *trace, now func() float64, serverPID int) *reader {
+	r := newReader(serverPID)
+	for i, g := range t.gpus {
+		r.add(i, &traceBoard{g: g, now: now})
+	}
+	r.about.Driver = t.gpus[0].set["driver"]
+	r.listen = func(ctx context.Context, at func() time.Duration, event func(lab.Event)) {
+		t.listen(ctx, now, at, event)
+	}
+	return r
 }
 
-// traceValue is one value of a group and the driver's function that gives it.
-type traceValue struct {
-	function, name string
-	v              float64
-}
-
-// values are those of a group at a moment.
-func (t *trace) values(group Group, ms float64) []traceValue {
-	switch group {
-	case Fast:
-		var values []traceValue
-		const fields = "nvmlDeviceGetFieldValues"
-		if !t.lacks["186"] {
-			values = append(values, traceValue{fields, lab.GPUPower, t.at(grid(ms, t.number("power_period_ms"))).milliwatts / 1e3})
+// listen hands on what the driver reported, at its time.
+func (t *trace) listen(ctx context.Context, now func() float64, at func() time.Duration, event func(lab.Event)) {
+	type report struct {
+		ms   float64
+		text string
+	}
+	var all []report
+	for i, g := range t.gpus {
+		for _, x := range g.xids {
+			all = append(all, report{x.ms, xidText(i, uint64(x.value))})
 		}
-		energy := traceValue{fields, lab.GPUEnergy, 1e6 + t.joules(grid(ms, t.number("energy_period_ms")))}
-		if t.lacks["83"] {
-			energy.function = "nvmlDeviceGetTotalEnergyConsumption"
-		}
-		return append(values, energy)
-	case Util:
-		row := t.at(grid(ms, t.number("util_period_ms")))
-		const function = "nvmlDeviceGetUtilizationRates"
-		return []traceValue{{function, lab.GPUUtil, row.util}, {function, lab.GPUMemUtil, row.memUtil}}
-	case Mid:
-		row := t.at(ms)
-		return []traceValue{
-			{"nvmlDeviceGetMemoryInfo_v2", lab.GPUMemUsed, row.used}, {"nvmlDeviceGetClockInfo", lab.GPUSMClock, row.smClock},
-			{"nvmlDeviceGetClockInfo", lab.GPUMemClock, row.memClock}, {"nvmlDeviceGetTemperature", lab.GPUTemp, row.temp},
-			{"nvmlDeviceGetCurrentClocksEventReasons", lab.GPUThrottle, float64(row.reasons)},
+		for k, e := range g.ecc {
+			if e.ms > 0 && e.uncorrected > 0 && (k == 0 || e.uncorrected > g.ecc[k-1].uncorrected) {
+				all = append(all, report{e.ms, doubleBitText(i)})
+			}
 		}
 	}
-	n := 0.0
-	for _, p := range t.procs {
-		if ms >= p.from && ms < p.to && p.pid != 0 {
-			n++
+	slices.SortStableFunc(all, func(a, b report) int { return cmp.Compare(a.ms, b.ms) })
+	from := now() // what was reported before anybody listened is not known
+	for _, r := range all {
+		if r.ms < from {
+			continue
+		}
+		timer := time.NewTimer(time.Duration((r.ms - now()) * 1e6))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+			event(lab.Event{At: at(), Kind: lab.GPUXid, Detail: r.text})
 		}
 	}
-	return []traceValue{{"nvmlDeviceGetComputeRunningProcesses_v3", lab.GPUProcesses, n}}
 }
 
-// fault is what goes wrong with a function at a moment, if anything.
-func (t *trace) fault(function string, ms float64) (traceFail, bool) {
-	for _, f := range t.fails {
-		if ms >= f.from && ms < f.to && (f.function == "*" || f.function == function) {
-			return f, true
+// What is said of the driver's own reports.
+func xidText(index int, number uint64) string {
+	return fmt.Sprintf("%s: Xid %d", deviceName(index), number)
+}
+
+func doubleBitText(index int) string { return deviceName(index) + ": uncorrectable ECC error" }
+
+// traceBoard is one GPU of a trace.
+type traceBoard struct {
+	g           *traceGPU
+	now         func() float64
+	last, newer float64 // moments of GPM samples
+}
+
+// trouble is what goes wrong with a function now: it takes long, it hangs, or it fails.
+func (b *traceBoard) trouble(function string) code {
+	wait(b.g.number("call_latency_us") / 1e3)
+	ms := b.now()
+	for _, f := range b.g.faults {
+		if ms < f.from || ms >= f.to || f.function != "*" && f.function != function {
+			continue
 		}
-	}
-	return traceFail{}, false
-}
-
-func (r *replay) now() float64 { return time.Since(r.start).Seconds() * 1e3 }
-
-func (r *replay) Read(group Group, at func() time.Duration) []lab.Sample {
-	before := at()
-	s := lab.Sample{Device: deviceName(0), Values: map[string]float64{}}
-	ms, problem := r.now(), 0
-	for _, v := range r.trace.values(group, ms) {
-		f, bad := r.trace.fault(v.function, ms)
-		switch {
-		case bad && f.hang:
-			time.Sleep(time.Duration((f.to - r.now()) * 1e6))
-			s.Values[v.name] = v.v
-		case bad && f.code != 0:
-			problem = f.code
+		switch f.kind {
+		case "slow":
+			wait(f.value)
+		case "hang":
+			wait(f.to - b.now())
 		default:
-			s.Values[v.name] = v.v
+			return code(f.value)
 		}
 	}
-	const notSupported = 3 // NVML_ERROR_NOT_SUPPORTED of nvml.h
-	if len(s.Values) == 0 {
-		if problem == 0 || problem == notSupported {
-			return nil
-		}
-		s.Error = fmt.Sprintf("NVML code %d", problem)
-	}
-	after := at()
-	s.At, s.Took = (before+after)/2, after-before
-	return []lab.Sample{s}
+	return success
 }
 
-func (r *replay) Close() error { return nil }
+// wait sleeps for so many milliseconds.
+func wait(ms float64) {
+	if ms > 0 {
+		time.Sleep(time.Duration(min(ms, 1e9) * 1e6))
+	}
+}
+
+func (b *traceBoard) identity() lab.Device {
+	return lab.Device{
+		UUID: b.g.set["uuid"], Name: b.g.set["name"],
+		Memory: lab.Bytes(b.g.number("mem_total")), PowerLimitW: b.g.number("power_limit_mw") / 1e3,
+	}
+}
+
+func (b *traceBoard) ask(q question) (float64, code) {
+	function := map[question]string{
+		askSMClock: "nvmlDeviceGetClockInfo", askMemClock: "nvmlDeviceGetClockInfo", askMaxSMClock: "nvmlDeviceGetMaxClockInfo",
+		askTemperature: "nvmlDeviceGetTemperatureV", askReasons: "nvmlDeviceGetCurrentClocksEventReasons",
+		askPowerLimit: "nvmlDeviceGetEnforcedPowerLimit", askPState: "nvmlDeviceGetPerformanceState",
+		askEnergy: "nvmlDeviceGetTotalEnergyConsumption", askCorrected: "nvmlDeviceGetTotalEccErrors", askUncorrected: "nvmlDeviceGetTotalEccErrors",
+		askMIG: "nvmlDeviceGetMigMode", askVirtual: "nvmlDeviceGetVirtualizationMode", askGPM: "nvmlGpmQueryDeviceSupport",
+	}[q]
+	c := b.trouble(function)
+	if q == askTemperature && c.absent() {
+		c = b.trouble("nvmlDeviceGetTemperature")
+	}
+	if c != success {
+		return 0, c
+	}
+	ms := b.now()
+	if v, ok := b.setting(q); ok {
+		return v, success
+	}
+	switch q {
+	case askEnergy:
+		return b.g.millijoules(ms), success
+	case askCorrected:
+		return b.g.eccAt(ms).corrected, success
+	case askUncorrected:
+		return b.g.eccAt(ms).uncorrected, success
+	}
+	column := map[question]int{askSMClock: colSMClock, askMemClock: colMemClock, askTemperature: colTemp, askReasons: colReasons}[q]
+	return math.Floor(b.g.at(ms).v[column]), success
+}
+
+// setting answers what does not change with time.
+func (b *traceBoard) setting(q question) (float64, bool) {
+	key, ok := map[question]string{
+		askMaxSMClock: "max_sm_mhz", askPowerLimit: "power_limit_mw", askPState: "pstate", askMIG: "mig", askVirtual: "vgpu", askGPM: "gpm",
+	}[q]
+	return b.g.number(key), ok
+}
+
+func (b *traceBoard) fields(list []field) code {
+	if c := b.trouble("nvmlDeviceGetFieldValues"); c != success {
+		return c
+	}
+	ms := b.now()
+	for i := range list {
+		list[i].value, list[i].code = b.g.fieldAt(list[i].id, list[i].scope, ms)
+	}
+	return success
+}
+
+func (b *traceBoard) utilization() (gpu, memory float64, c code) {
+	if c := b.trouble("nvmlDeviceGetUtilizationRates"); c != success {
+		return 0, 0, c
+	}
+	if b.g.number("mig") != 0 {
+		return 0, 0, notSupported
+	}
+	row := b.g.at(grid(b.now(), b.g.number("util_period_ms")))
+	return math.Floor(row.v[colUtil]), math.Floor(row.v[colMemUtil]), success
+}
+
+// What a driver keeps of its utilisation, and its time when the trace began in microseconds.
+const (
+	keptSamples = 120
+	traceEpoch  = 1_000_000
+)
+
+func (b *traceBoard) drain(q question, since uint64) ([]stamped, code) {
+	if c := b.trouble("nvmlDeviceGetSamples"); c != success {
+		return nil, c
+	}
+	if b.g.number("mig") != 0 {
+		return nil, notSupported
+	}
+	period := b.g.number("util_period_ms")
+	newest := math.Floor(b.now() / period)
+	var list []stamped
+	for k := max(0, newest-keptSamples+1); k <= newest; k++ {
+		at := uint64(traceEpoch + k*period*1e3)
+		if at > since {
+			list = append(list, stamped{at, math.Floor(b.g.at(k * period).v[q-askUtilization])})
+		}
+	}
+	if len(list) == 0 {
+		return nil, notFound
+	}
+	return list, success
+}
+
+func (b *traceBoard) memory() (memory, code) {
+	if c := b.trouble("nvmlDeviceGetMemoryInfo_v2"); c != success {
+		return memory{}, c
+	}
+	return memory{b.g.number("mem_total"), math.Floor(b.g.at(b.now()).v[colUsed]), b.g.number("mem_reserved")}, success
+}
+
+func (b *traceBoard) processes() ([]GPUProcess, code) {
+	if c := b.trouble("nvmlDeviceGetComputeRunningProcesses_v3"); c != success {
+		return nil, c
+	}
+	return b.g.processesAt(b.now()), success
+}
+
+func (b *traceBoard) gpmSample() code {
+	c := b.trouble("nvmlGpmSampleGet")
+	if c == success {
+		b.last, b.newer = b.newer, b.now()
+	}
+	return c
+}
+
+func (b *traceBoard) gpmMetrics() ([]field, code) {
+	if c := b.trouble("nvmlGpmMetricsGet"); c != success {
+		return nil, c
+	}
+	var list []field
+	for i, m := range gpmNames {
+		sum := b.g.integral(b.last, b.newer, func(r traceRow) float64 { return r.v[colGPM+i] })
+		list = append(list, field{id: m.id, value: sum / (b.newer - b.last)})
+	}
+	return list, success
+}

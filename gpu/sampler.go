@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"syscall"
 	"time"
 
 	"lab/internal/lab"
@@ -23,28 +22,33 @@ type Config struct {
 	EngineURL string        `json:"engine_url,omitempty"` // scraped at EngineURL/metrics
 	SimURL    string        `json:"sim_url,omitempty"`    // a simulated GPU
 	NVMLLib   string        `json:"nvml_lib,omitempty"`
+	Began     time.Duration `json:"began,omitempty"` // when the first sampler of this run was started: time 0 of a replay
 }
 
 // open finds the GPUs to read. None is normal.
 func (c Config) open() (Source, error) {
 	switch {
+	case c.Telemetry.Replay != "": // also beside a simulator: it was asked for by name
+		start := time.Now()
+		if c.Began > 0 {
+			start = c.Epoch.Clock().Time(c.Began)
+		}
+		return OpenReplay(c.Telemetry.Replay, start, c.ServerPID)
 	case c.SimURL != "":
 		return OpenSimulated(c.SimURL)
-	case c.Telemetry.Replay != "":
-		return OpenReplay(c.Telemetry.Replay)
 	}
 	return OpenNVML(c.NVMLLib, c.GPUs, c.ServerPID)
 }
 
 // message is one line from the sampler to lab.
 type message struct {
-	Sample *lab.Sample `json:"sample,omitempty"`
-	Note   string      `json:"note,omitempty"` // why there are no GPUs
-	Lost   string      `json:"lost,omitempty"` // what will be missing
+	Sample *lab.Sample   `json:"sample,omitempty"`
+	Kind   lab.EventKind `json:"kind,omitempty"` // of what happened
+	Detail string        `json:"detail,omitempty"`
 }
 
-// output is the sampler's way to lab. The loop of the GPUs flushes it, so that a driver that hangs is heard as silence
-// while the engine's readings go on.
+// output is the sampler's way to lab. The loop of the host flushes it, so that silence means that the whole sampler is
+// stuck or gone.
 type output struct {
 	mu      sync.Mutex
 	w       *bufio.Writer
@@ -61,6 +65,14 @@ func (o *output) say(m message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.encoder.Encode(m)
+}
+
+func (o *output) sample(s lab.Sample) { o.say(message{Sample: &s}) }
+
+// event is flushed at once, because lab takes the time at which it hears of it.
+func (o *output) event(e lab.Event) {
+	o.say(message{Kind: e.Kind, Detail: e.Detail})
+	o.flush()
 }
 
 func (o *output) flush() error {
@@ -95,46 +107,40 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		cancel()
 	}()
 	o := newOutput(out)
-	emit := func(s lab.Sample) { o.say(message{Sample: &s}) }
-	l := newLoop(cfg, emit, o.flush)
-	l.opened = openAside(cfg, o.say)
+	g := newGPULoop(cfg, o.sample, o.event)
 	ended := make(chan error, 1)
-	go func() {
-		var scraping sync.WaitGroup
-		scraping.Go(func() { scrape(ctx, cfg, emit) })
-		err := l.run(ctx)
-		cancel()
-		scraping.Wait()
-		ended <- errors.Join(err, o.flush())
-		if l.source != nil {
-			l.source.Close()
-		}
+	go func() { // the GPUs, which a driver can hold for ever
+		g.run(ctx, openAside(cfg, o.event))
+		ended <- nil
 	}()
+	var others sync.WaitGroup
+	others.Go(func() { scrape(ctx, cfg, o.sample) })
+	err = newHostLoop(cfg, g, o).run(ctx)
+	cancel()
+	others.Wait()
 	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	select {
-	case err := <-ended:
-		return err
+	case <-ended:
+		return errors.Join(err, o.flush())
 	case <-time.After(lastLimit):
-		return errors.New("take last readings: the driver hangs")
+		return errors.Join(err, o.flush(), errors.New("take last readings: the driver hangs"))
 	}
 }
 
 // openAside opens the GPUs while the host is sampled already, because a driver can take long, or for ever.
-func openAside(cfg Config, say func(message)) <-chan Source {
+func openAside(cfg Config, event func(lab.Event)) <-chan Source {
 	opened := make(chan Source, 1)
 	go func() {
 		slow := time.AfterFunc(openLimit, func() {
-			say(message{Lost: fmt.Sprintf("no GPU is sampled: the driver has not started after %s", openLimit)})
+			event(lab.Event{Kind: lab.SamplerLost, Detail: fmt.Sprintf("%s: the driver has not started after %s", lab.NoGPU, openLimit)})
 		})
-		defer slow.Stop()
 		source, err := cfg.open()
-		if err != nil {
-			say(message{Note: err.Error()})
+		inTime := slow.Stop()
+		switch {
+		case err != nil:
+			event(lab.Event{Kind: lab.SamplerNote, Detail: lab.NoGPU + ": " + err.Error()})
 			return
+		case !inTime:
+			event(lab.Event{Kind: lab.GPUBack, Detail: "the driver has started"})
 		}
 		opened <- source
 	}()
@@ -146,138 +152,41 @@ func scrape(ctx context.Context, cfg Config, emit func(lab.Sample)) {
 	if cfg.EngineURL == "" {
 		return
 	}
-	l := &loop{clock: cfg.Epoch.Clock(), emit: emit}
-	engine := newEngine(cfg.EngineURL)
+	l := &loop{}
+	clock, engine := cfg.Epoch.Clock(), newEngine(cfg.EngineURL)
 	last := context.WithoutCancel(ctx) // the last reading is taken when ctx has ended; it has a time limit of its own
-	l.add(time.Second, func() { l.emit(engine.read(last, l.clock.Now)) })
+	l.add(time.Second, func() { emit(engine.read(last, clock.Now)) })
 	l.run(ctx)
-}
-
-// task is one group of readings with its deadlines.
-type task struct {
-	period time.Duration
-	read   func()
-	served int // index of the last deadline that was served
-}
-
-// loop serves each task at absolute deadlines. A deadline stays due until it is served; when the loop is late, the
-// deadlines that have passed meanwhile are counted as skipped, not caught up.
-type loop struct {
-	clock   lab.Clock
-	emit    func(lab.Sample)
-	fast    time.Duration // period of the fast group
-	opened  <-chan Source // gives the GPUs when they are ready; nil: none
-	source  Source        // the GPUs that are sampled
-	start   time.Time
-	tasks   []*task
-	fault   error // of the output: nobody listens any more
-	skipped int
-	worst   time.Duration // lateness since the last report
 }
 
 // flushEvery bounds how old a sample is when lab sees it.
 const flushEvery = 200 * time.Millisecond
 
-func newLoop(cfg Config, emit func(lab.Sample), flush func() error) *loop {
-	l := &loop{clock: cfg.Epoch.Clock(), emit: emit, fast: time.Duration(cfg.Telemetry.Period)}
-	if l.fast <= 0 {
-		l.fast = 50 * time.Millisecond
-	}
-	host, processes := &hostReader{}, newTree(cfg.ServerPID)
-	l.add(time.Second, func() { l.emit(host.read(l.clock.Now)) })
+// newHostLoop reads everything but GPUs and the engine, watches the loop of the GPUs, and sends what was read.
+func newHostLoop(cfg Config, g *gpuLoop, o *output) *loop {
+	l := &loop{}
+	clock, host, processes := cfg.Epoch.Clock(), &hostReader{}, newTree(cfg.ServerPID)
+	l.add(time.Second, func() { o.sample(host.read(clock.Now)) })
 	l.add(time.Second, func() {
-		if s, ok := processes.read(l.clock.Now); ok {
-			l.emit(s)
+		if s, ok := processes.read(clock.Now); ok {
+			o.sample(s)
 		}
 	})
-	l.add(time.Second, func() { l.emit(l.self()) })
-	l.add(10*time.Second, func() { l.emit(l.anchor()) })
-	l.add(flushEvery, func() { l.fault = flush() })
+	l.add(time.Second, func() { o.sample(g.account(l)) })
+	l.add(10*time.Second, func() { o.sample(g.spreads()) })
+	l.add(10*time.Second, func() { o.sample(anchor(clock)) })
+	l.add(flushEvery, func() {
+		g.watchdog()
+		l.fault = o.flush()
+	})
 	return l
 }
 
-// adopt starts to read the GPUs.
-func (l *loop) adopt(source Source) {
-	l.source, l.opened = source, nil
-	for group, period := range groupPeriods(l.fast) {
-		l.add(period, func() {
-			for _, s := range source.Read(group, l.clock.Now) {
-				l.emit(s)
-			}
-		})
-	}
-}
-
-// add takes a task in; one that comes while the loop runs is due at the next of its deadlines.
-func (l *loop) add(period time.Duration, read func()) {
-	t := &task{period: period, read: read, served: -1}
-	if !l.start.IsZero() {
-		t.served = int(time.Since(l.start) / period)
-	}
-	l.tasks = append(l.tasks, t)
-}
-
-// run serves until ctx ends or nobody listens; the last readings are taken then, so that counters reach to the end.
-func (l *loop) run(ctx context.Context) error {
-	l.start = time.Now()
-	for l.fault == nil {
-		next := l.tasks[0]
-		for _, t := range l.tasks[1:] {
-			if t.due(l.start).Before(next.due(l.start)) {
-				next = t
-			}
-		}
-		timer := time.NewTimer(time.Until(next.due(l.start)))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			for _, t := range l.tasks {
-				t.read()
-			}
-			return l.fault
-		case source := <-l.opened:
-			timer.Stop()
-			l.adopt(source)
-		case <-timer.C:
-			l.serve(next)
-		}
-	}
-	return fmt.Errorf("write samples: %w", l.fault)
-}
-
-// serve does a task that is due, and notes how late it was and which of its deadlines have passed meanwhile.
-func (l *loop) serve(t *task) {
-	l.worst = max(l.worst, time.Since(t.due(l.start)))
-	t.read()
-	t.served++
-	if passed := int(time.Since(l.start) / t.period); passed > t.served {
-		l.skipped += passed - t.served
-		t.served = passed
-	}
-}
-
-func (t *task) due(start time.Time) time.Time {
-	return start.Add(time.Duration(t.served+1) * t.period)
-}
-
-// self is the sampler's account of itself.
-func (l *loop) self() lab.Sample {
-	s := lab.Sample{At: l.clock.Now(), Device: "sampler", Values: map[string]float64{
-		lab.SamplerSkip: float64(l.skipped), lab.SamplerLate: l.worst.Seconds(),
-	}}
-	l.worst = 0
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err == nil {
-		s.Values[lab.SamplerCPU] = time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
-	}
-	return s
-}
-
 // anchor ties the wall clock to the run's clock, so that a step of the former can be seen later.
-func (l *loop) anchor() lab.Sample {
-	before := l.clock.Now()
+func anchor(clock lab.Clock) lab.Sample {
+	before := clock.Now()
 	wall := time.Now().UnixNano()
-	after := l.clock.Now()
+	after := clock.Now()
 	return lab.Sample{At: (before + after) / 2, Took: after - before, Device: "clock", Values: map[string]float64{
 		lab.ClockWall: float64(wall) / 1e9,
 	}}

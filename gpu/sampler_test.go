@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,22 +24,23 @@ func TestALateLoopServesEveryGroupAndCountsWhatItSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		l := &loop{clock: lab.NewEpoch().Clock(), emit: func(lab.Sample) {}}
+		l := &loop{}
 		fast, slow := 0, 0
 		l.add(20*time.Millisecond, func() { fast++; time.Sleep(30 * time.Millisecond) }) // longer than its period
 		l.add(100*time.Millisecond, func() { slow++ })
 		if err := l.run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if slow < 45 || fast < 100 || l.skipped == 0 {
-			t.Errorf("%d slow (want about 50), %d fast, %d skipped", slow, fast, l.skipped)
+		if slow < 45 || fast < 100 || l.late.skipped == 0 {
+			t.Errorf("%d slow (want about 50), %d fast, %d skipped", slow, fast, l.late.skipped)
 		}
 	})
 }
 
 func TestTheLoopEndsWhenNobodyListens(t *testing.T) {
 	gone := errors.New("gone")
-	l := newLoop(Config{Epoch: lab.NewEpoch()}, func(lab.Sample) {}, func() error { return gone })
+	l := &loop{}
+	l.add(flushEvery, func() { l.fault = gone })
 	if err := l.run(t.Context()); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
@@ -148,31 +148,7 @@ func TestAnEngineThatAnswersLateDelaysNoReadingOfTheGPU(t *testing.T) {
 			}
 		}
 	}
-	if errs == 0 || during < errs || len(events) > 0 {
-		t.Errorf("%d readings of power during %d scrapes, events %v", during, errs, events)
-	}
-}
-
-func BenchmarkSamplerAt50ms(b *testing.B) {
-	for b.Loop() {
-		source, err := OpenReplay("testdata/step.trace")
-		if err != nil {
-			b.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
-		o := newOutput(io.Discard)
-		late := 0.0
-		l := newLoop(Config{Epoch: lab.NewEpoch(), ServerPID: os.Getpid()}, func(s lab.Sample) {
-			late = max(late, s.Values[lab.SamplerLate])
-			o.say(message{Sample: &s})
-		}, o.flush)
-		l.adopt(source)
-		before := l.self().Values[lab.SamplerCPU]
-		if err := l.run(ctx); err != nil {
-			b.Fatal(err)
-		}
-		cancel()
-		b.ReportMetric(late*1e3, "late-max-ms")
-		b.ReportMetric(100*(l.self().Values[lab.SamplerCPU]-before)/2, "%core")
+	if errs == 0 || during < errs || len(events) != 1 {
+		t.Errorf("%d readings of power during %d scrapes, events %v, want only what the trace does not give", during, errs, events)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"lab/internal/lab"
 )
 
-// How a sampler that is in trouble is treated: silent for so long means that the driver hangs; a new one is started so
-// many times.
+// How a sampler that is in trouble is treated: silent for so long means that it is stuck; a new one is started so many
+// times. A driver that does not answer for as long hangs: that is said by the sampler, which goes on with the rest.
 const (
 	silence  = 2 * time.Second
 	restarts = 3
@@ -27,6 +27,7 @@ const (
 // silent is an event, not an error: it costs samples only. Watch returns when the child is gone, or has been killed and
 // does not go (a driver can hold a process).
 func Watch(ctx context.Context, self []string, cfg Config, sample func(lab.Sample), event func(lab.EventKind, string)) error {
+	cfg.Began = cfg.Epoch.Clock().Now()
 	for try := 0; ; try++ {
 		err := watchOne(ctx, self, cfg, sample, event)
 		if ctx.Err() != nil {
@@ -154,14 +155,14 @@ func (c *child) relay(ctx context.Context, sample func(lab.Sample), event func(l
 		case <-ctx.Done():
 			return nil
 		case <-quiet.C:
-			return fmt.Errorf("no sample for %s: the driver hangs", silence)
+			return fmt.Errorf("nothing heard for %s: the sampler is stuck", silence)
 		case m, ok := <-c.lines:
 			if !ok {
 				return nil
 			}
 			quiet.Reset(silence)
-			if m.Lost != "" {
-				event(lab.SamplerLost, m.Lost)
+			if m.Kind != "" {
+				event(m.Kind, m.Detail)
 			}
 			if m.Sample != nil {
 				sample(*m.Sample)

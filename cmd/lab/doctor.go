@@ -28,6 +28,7 @@ func newDoctor() *cobra.Command {
 	cmd.Flags().StringVar(&o.server.Executable, "executable", "", "look for vllm at this path")
 	cmd.Flags().StringVar(&o.server.Python, "python", "", "look for vllm with this interpreter")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
+	addRecord(cmd)
 	return cmd
 }
 

@@ -64,6 +64,13 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 			gate.Verdict.Warnings = append(gate.Verdict.Warnings, warning)
 		}
 	}
+	if gate.Verdict.Look.Number > 0 { // before the first look nothing of B against A is shown
+		arms, err := armsHardware(db, gate.Verdict)
+		if err != nil {
+			return err
+		}
+		gate.Hardware = between(arms)
+	}
 	return tellVerdict(cmd, gate, json, o)
 }
 
@@ -76,7 +83,7 @@ func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions)
 	if json {
 		err = report.VerdictJSON(cmd.OutOrStdout(), gate)
 	} else {
-		err = report.Verdict(cmd.OutOrStdout(), gate.Verdict, look(cmd))
+		err = report.Verdict(cmd.OutOrStdout(), gate.Verdict, gate.Hardware, look(cmd))
 		if err == nil {
 			err = report.Rulings(cmd.OutOrStdout(), gate.Rulings, look(cmd))
 		}

@@ -54,6 +54,11 @@ func scriptParams(dir string) testscript.Params {
 			"counted":  counted,
 			"talks":    talks,
 
+			"halt":       halt,
+			"fakedriver": fakeDriver,
+			"findings":   findings,
+			"balanced":   balanced,
+
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,
 			"samecounts": sameCounts,
@@ -109,7 +114,7 @@ func isFile(name string) bool {
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "FAKENVML_TRACE", "FAKENVML_EPOCH_US", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

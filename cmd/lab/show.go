@@ -13,8 +13,9 @@ import (
 )
 
 type showOptions struct {
-	json bool
-	log  bool
+	json     bool
+	log      bool
+	hardware bool
 }
 
 func newShow() *cobra.Command {
@@ -23,12 +24,14 @@ func newShow() *cobra.Command {
 		Use:   "show ID",
 		Short: "Show a run, or the verdict of an A/B",
 		Long: `Show a run: what was asked, what the server said of itself, the numbers and what is doubtful about them.
-ID is a run's or an A/B's, any unique prefix of it, @last or @last~1.`,
+ID is a run's or an A/B's, any unique prefix of it, @last or @last~1. With --hardware: what the GPU, the host
+and the engine did beside the load, where the energy went, and what each stall of the streams goes back to.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return show(cmd, args[0], o) },
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
 	cmd.Flags().BoolVar(&o.log, "log", false, "print the server's log instead")
+	cmd.Flags().BoolVar(&o.hardware, "hardware", false, "print what the hardware did and what it says about latency instead")
 	return cmd
 }
 
@@ -41,6 +44,9 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	var unknown *store.RefError
 	if errors.As(err, &unknown) {
 		if plan, planErr := db.ResolvePlan(ref); planErr == nil {
+			if o.hardware {
+				return showPlanHardware(cmd, db, plan, o.json)
+			}
 			return printVerdict(cmd, db, plan, o.json, gateOptions{})
 		}
 	}
@@ -50,6 +56,9 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	if o.log {
 		return showLog(cmd, db, id)
 	}
+	if o.hardware {
+		return showHardware(cmd, db, id, o.json)
+	}
 	sealed, err := readRun(db, id)
 	if err != nil {
 		return err
@@ -57,7 +66,14 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	if o.json {
 		return report.RunJSON(cmd.OutOrStdout(), sealed)
 	}
-	return report.Run(cmd.OutOrStdout(), sealed, look(cmd))
+	if err := report.Run(cmd.OutOrStdout(), sealed, look(cmd)); err != nil {
+		return err
+	}
+	h, err := hardwareOf(db, id)
+	if err != nil {
+		return err
+	}
+	return report.HardwareLine(cmd.OutOrStdout(), id, h, look(cmd))
 }
 
 // readRun reads a run with its numbers. One that was never sealed, because it still goes on or lab was killed, gets

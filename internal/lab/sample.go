@@ -100,7 +100,20 @@ const (
 
 	SamplerCPU  = "cpu_s"   // counter: CPU the sampler itself used
 	SamplerSkip = "skipped" // counter: deadlines missed
-	SamplerLate = "late_s"  // lateness of this reading
+	SamplerLate = "late_s"  // worst lateness of any reading since the last sample
+
+	SamplerErrors  = "errors_"       // counter, and NVML's code: calls of the driver that failed with it
+	SamplerDropped = "dropped"       // counter: values that cannot be, such as 0 W
+	SamplerPeriod  = "fast_period_s" // how often power and energy are read now
+
+	// Of each group of GPU readings ("fast", "util", "mid", "gpm", "slow"), over the run so far: the group and "_" come
+	// before the name.
+	SamplerLateP50 = "late_p50_s" // how late a reading began
+	SamplerLateP99 = "late_p99_s"
+	SamplerCallP50 = "call_p50_s" // how long it took
+	SamplerCallP99 = "call_p99_s"
+	SamplerReads   = "reads" // counter
+	SamplerGaps    = "gaps"  // counter: more than three periods between two readings
 
 	ClientCPU    = "cpu_s"      // counter: CPU of the process that drives the load
 	ClientGC     = "gc_pause_s" // counter: stop-the-world pauses of its garbage collector
@@ -144,11 +157,15 @@ const (
 	LoadStart   EventKind = "load.start"
 	LoadEnd     EventKind = "load.end"
 	SamplerLost EventKind = "sampler.lost"
-	GPULost     EventKind = "gpu.lost" // detail: device and why
+	SamplerNote EventKind = "sampler.note" // nothing is lost: what the hardware does not give, or what the sampler changed
+	GPULost     EventKind = "gpu.lost"     // detail: device and why
 	GPUBack     EventKind = "gpu.back"
 	GPUXid      EventKind = "gpu.xid" // detail: device and number
 	UserStop    EventKind = "user.stop"
 )
+
+// NoGPU begins the detail of a SamplerNote that says why no GPU is sampled.
+const NoGPU = "no GPU is sampled"
 
 // LogLine is one line that the server wrote.
 type LogLine struct {

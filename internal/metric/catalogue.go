@@ -67,6 +67,8 @@ var singles = []Metric{
 	{Name: "prefix_hit_share", Title: "prefix cache hits", Unit: "share", Sense: Neither, Share: true, Formula: "prompt tokens found in the cache / looked up, over the phase, by the engine's counters"},
 	{Name: "preemptions", Title: "preemptions", Unit: "count", Sense: Neither, Share: true, Formula: "increase of the engine's counter over the phase"},
 	{Name: "server_cpu", Title: "server CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of the server's processes over the phase / its length"},
+	{Name: "sampler_cpu", Title: "sampler CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of the process that samples the hardware over the phase / its length"},
+	{Name: "sampler_late.p99", Title: "sampler lateness p99", Unit: "s", Sense: Neither, Formula: "99th percentile of how late a reading of GPU power began, over the whole run"},
 	{Name: "startup", Title: "server start-up", Unit: "s", Sense: Lower, Formula: "server ready, a first token included - server process started; once a run"},
 }
 

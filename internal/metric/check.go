@@ -148,7 +148,7 @@ func (c *checker) hardware() {
 		}
 	}
 	if !gpus && !c.run.Experiment.Telemetry.Off {
-		c.add(lab.Note, "no-gpu", "no GPU was sampled")
+		c.add(lab.Note, "no-gpu", "no GPU was sampled%s", c.whyNoGPU())
 	}
 	if foreign > 0 {
 		c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run", foreign)
@@ -162,11 +162,35 @@ func (c *checker) hardware() {
 	if capped > 0 {
 		c.add(lab.Note, "power-cap", "a GPU ran at its power limit in %.0f %% of the samples: normal under load, and what bounds its clock", 100*float64(capped)/float64(read))
 	}
+	c.reports(gpus)
+}
+
+// reports passes on what the sampler said beside its samples.
+func (c *checker) reports(gpus bool) {
 	for _, e := range c.tables.Events {
-		if e.Kind == lab.SamplerLost {
+		switch e.Kind {
+		case lab.SamplerLost:
 			c.add(lab.Warning, "sampler-lost", "hardware samples are missing: %s", e.Detail)
+		case lab.GPULost:
+			c.add(lab.Warning, "gpu-lost", "the driver lost a GPU during the run: %s", e.Detail)
+		case lab.GPUXid:
+			c.add(lab.Warning, "xid", "the driver reported an error of a GPU: %s", e.Detail)
+		case lab.SamplerNote:
+			if gpus {
+				c.add(lab.Note, "sampler", "%s", e.Detail)
+			}
 		}
 	}
+}
+
+// whyNoGPU is what the sampler said when it found no GPU.
+func (c *checker) whyNoGPU() string {
+	for _, e := range c.tables.Events {
+		if why, ok := strings.CutPrefix(e.Detail, lab.NoGPU); ok && e.Kind == lab.SamplerNote {
+			return why
+		}
+	}
+	return ""
 }
 
 // judged says whether a moment lies in a judged phase.

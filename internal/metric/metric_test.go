@@ -65,6 +65,8 @@ func TestASummaryIsWhatOneWorksOutByHand(t *testing.T) {
 			{At: 800 * ms, Device: "gpu0", Values: map[string]float64{lab.GPUEnergy: 100, lab.GPUPower: 100}},
 			{At: 1000 * ms, Device: "gpu0", Values: map[string]float64{lab.GPUEnergy: 120, lab.GPUPower: 300, lab.GPUUtil: 90}},
 			{At: 2000 * ms, Device: "gpu0", Values: map[string]float64{lab.GPUEnergy: 420, lab.GPUPower: 300, lab.GPUUtil: 70}},
+			{At: 900 * ms, Device: "sampler", Values: map[string]float64{lab.SamplerCPU: 1, "fast_" + lab.SamplerLateP99: .5, "fast_" + lab.SamplerReads: 4}},
+			{At: 1900 * ms, Device: "sampler", Values: map[string]float64{lab.SamplerCPU: 1.02, "fast_" + lab.SamplerLateP99: .25, "fast_" + lab.SamplerReads: 40}},
 			{At: 900 * ms, Device: "engine", Values: map[string]float64{lab.EngineHits: 0, lab.EngineQueries: 1000}},
 			{At: 1900 * ms, Device: "engine", Values: map[string]float64{lab.EngineHits: 50, lab.EngineQueries: 2000, lab.EngineKVUsage: .5}},
 		},
@@ -95,6 +97,10 @@ func TestASummaryIsWhatOneWorksOutByHand(t *testing.T) {
 	near(t, "power.mean", figure(t, s, "power.mean").Value, joules/length)
 	near(t, "gpu_util.mean", figure(t, s, "gpu_util.mean").Value, 90)
 	near(t, "prefix_hit_share", figure(t, s, "prefix_hit_share").Value, .05)
+	near(t, "sampler_cpu", figure(t, s, "sampler_cpu").Value, .02)
+	if f := figure(t, s, "sampler_late.p99"); f.Value != .25 || f.N != 40 {
+		t.Errorf("lateness of the sampler: %+v, want the last that it said", f)
+	}
 	open := run()
 	open.Experiment.Phases[0].Load.Rate = 5
 	near(t, "output_throughput of an open loop", figure(t, Summarise(open, tables), "output_throughput").Value, 23/(1.261-.900)) // from the event

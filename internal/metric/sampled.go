@@ -80,6 +80,15 @@ func valueAt(all []point, at time.Duration) float64 {
 	return all[len(all)-1].value
 }
 
+// latest is the last value of a series and the count that came with it.
+func (w *window) latest(device, name, count string) (value float64, n int, ok bool) {
+	values, counts := w.series(device, name), w.series(device, count)
+	if len(values) == 0 || len(counts) == 0 {
+		return 0, 0, false
+	}
+	return values[len(values)-1].value, int(counts[len(counts)-1].value), true
+}
+
 // energy of all GPUs over the phase in joules.
 func (w *window) energy() (float64, int, bool) {
 	sum, n := 0.0, 0
@@ -148,6 +157,10 @@ func (w *window) sampled(name string, length float64) (value float64, n int, ok 
 		return w.increase("engine", lab.EnginePreempt)
 	case "server_cpu":
 		return rate("server", lab.ProcCPU)
+	case "sampler_cpu":
+		return rate("sampler", lab.SamplerCPU)
+	case "sampler_late.p99":
+		return w.latest("sampler", "fast_"+lab.SamplerLateP99, "fast_"+lab.SamplerReads)
 	}
 	return 0, 0, false
 }

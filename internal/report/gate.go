@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lab/internal/compare"
+	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/internal/metric"
 )
@@ -43,8 +44,9 @@ func seen(r compare.Ruling) string {
 
 // Gate is a verdict with the rules that were tested on it.
 type Gate struct {
-	Verdict lab.Verdict
-	Rulings []compare.Ruling
+	Verdict  lab.Verdict
+	Rulings  []compare.Ruling
+	Hardware []correlate.Difference // of the arms, beside the verdict
 }
 
 // JUnit writes a gate as a test suite of JUnit's XML: the verdict is a case, and so is each guardrail and each rule.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lab/internal/compare"
+	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/store"
 )
@@ -54,8 +55,9 @@ func VerdictJSON(w io.Writer, g Gate) error {
 	return document(w, struct {
 		Schema string `json:"schema"`
 		lab.Verdict
-		Rulings []compare.Ruling `json:"rules,omitempty"`
-	}{"lab.verdict/v1", v, g.Rulings})
+		Rulings  []compare.Ruling       `json:"rules,omitempty"`
+		Hardware []correlate.Difference `json:"hardware"`
+	}{"lab.verdict/v1", v, g.Rulings, list(g.Hardware)})
 }
 
 // entry is a line of the list of runs.

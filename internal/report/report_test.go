@@ -132,7 +132,7 @@ func TestTheVerdictReadsLikeThis(t *testing.T) {
 
 	for name, v := range map[string]lab.Verdict{"better": verdict(), "inconclusive": inconclusive, "same": same, "invalid": invalid, "historical": historical, "shares": shares, "trade-off": tradeOff} {
 		var out bytes.Buffer
-		if err := Verdict(&out, v, Options{Width: 80}); err != nil {
+		if err := Verdict(&out, v, between(), Options{Width: 80}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "verdict-"+name+".txt", out.Bytes())
@@ -156,7 +156,7 @@ func TestADifferenceIsNeverToldWithoutIntervalLoadAndNumberOfRuns(t *testing.T) 
 func TestAVerdictThatCouldNotBeReachedIsPrintedToo(t *testing.T) {
 	for _, call := range []lab.Call{lab.InvalidCall, lab.Inconclusive, lab.Historical} {
 		var out bytes.Buffer
-		if err := Verdict(&out, lab.Verdict{Call: call}, Options{}); err != nil || out.Len() == 0 {
+		if err := Verdict(&out, lab.Verdict{Call: call}, nil, Options{}); err != nil || out.Len() == 0 {
 			t.Errorf("%s: %v, %d bytes", call, err, out.Len())
 		}
 	}
@@ -231,7 +231,7 @@ func TestARunAListAPlanAndAComparisonReadLikeThis(t *testing.T) {
 		"comparison.txt": func(w io.Writer) error {
 			return Comparison(w, "seqs-64 (2026-11-23 14:05:12)", "out.json (tiny)", rows, "no verdict: one run a side", Options{Width: 80})
 		},
-		"verdict.json":    func(w io.Writer) error { return VerdictJSON(w, Gate{Verdict: verdict()}) },
+		"verdict.json":    func(w io.Writer) error { return VerdictJSON(w, Gate{Verdict: verdict(), Hardware: between()}) },
 		"run.json":        func(w io.Writer) error { return RunJSON(w, sealed()) },
 		"junit.xml":       func(w io.Writer) error { return JUnit(w, gate()) },
 		"gate.md":         func(w io.Writer) error { return Markdown(w, gate()) },
@@ -307,7 +307,7 @@ func TestANumberThatJSONDoesNotKnowIsAnErrorNotADocument(t *testing.T) {
 
 func TestColourOnlyAddsToWhatTheWordsSay(t *testing.T) {
 	var plain, coloured bytes.Buffer
-	if err := errors.Join(Verdict(&plain, verdict(), Options{Width: 80}), Verdict(&coloured, verdict(), Options{Width: 80, Color: true})); err != nil {
+	if err := errors.Join(Verdict(&plain, verdict(), between(), Options{Width: 80}), Verdict(&coloured, verdict(), between(), Options{Width: 80, Color: true})); err != nil {
 		t.Fatal(err)
 	}
 	escapes := regexp.MustCompile("\x1b\\[[0-9;]*m")
@@ -319,7 +319,7 @@ func TestColourOnlyAddsToWhatTheWordsSay(t *testing.T) {
 func TestNoLineIsWiderThanTheTerminal(t *testing.T) {
 	for _, width := range []int{80, 100, 140} {
 		var out bytes.Buffer
-		err := errors.Join(Verdict(&out, verdict(), Options{Width: width}), Run(&out, sealed(), Options{Width: width}), List(&out, entries(), Options{Width: width}))
+		err := errors.Join(Verdict(&out, verdict(), between(), Options{Width: width}), Run(&out, sealed(), Options{Width: width}), List(&out, entries(), Options{Width: width}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ type full struct{}
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
 func TestAPipeThatBreaksIsReported(t *testing.T) {
-	for _, err := range []error{Verdict(full{}, verdict(), Options{}), Run(full{}, sealed(), Options{}), List(full{}, entries(), Options{}), RunJSON(full{}, sealed())} {
+	for _, err := range []error{Verdict(full{}, verdict(), between(), Options{}), Run(full{}, sealed(), Options{}), List(full{}, entries(), Options{}), RunJSON(full{}, sealed())} {
 		if err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("error %v", err)
 		}

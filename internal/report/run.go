@@ -153,13 +153,23 @@ func perRequest(name string) bool {
 	return slices.Contains([]string{"ttft", "tpot", "itl", "e2el"}, quantity)
 }
 
+// findingMark is the word before a finding.
+func findingMark(level lab.Level) string {
+	switch level {
+	case lab.Invalid:
+		return "INVALID  "
+	case lab.Warning:
+		return "warning  "
+	}
+	return "note     "
+}
+
 func (p *printer) findings(r lab.Run) {
-	marks := map[lab.Level]string{lab.Invalid: "INVALID  ", lab.Warning: "warning  ", lab.Note: "note     "}
 	if len(r.Findings)+len(r.Server.Inert) > 0 {
 		p.line("")
 	}
 	for _, f := range r.Findings {
-		p.paragraph(marks[f.Level], f.Code+": "+f.Detail)
+		p.paragraph(findingMark(f.Level), f.Code+": "+f.Detail)
 	}
 	for _, inert := range r.Server.Inert {
 		p.paragraph("note     ", inert)

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/internal/metric"
 )
 
-// Verdict prints the answer to an A/B: the word, what it rests on, what else was seen, and what differed.
-func Verdict(w io.Writer, v lab.Verdict, o Options) error {
+// Verdict prints the answer to an A/B: the word, what it rests on, what else was seen, what differed, and how the hardware
+// of the judged runs did.
+func Verdict(w io.Writer, v lab.Verdict, hardware []correlate.Difference, o Options) error {
 	p := &printer{w: w, o: o}
 	p.arms(v.Plan, v.Different)
 	p.line("")
@@ -21,6 +23,7 @@ func Verdict(w io.Writer, v lab.Verdict, o Options) error {
 	p.guards(v)
 	p.informing(v)
 	p.settled(v)
+	p.between(hardware)
 	p.notes(v)
 	p.line("")
 	p.provenance(v)

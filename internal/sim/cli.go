@@ -177,8 +177,13 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
   --workers N           have N child processes, the first called VLLM::EngineCore; the server lives and dies with them
   --fail SPEC[,SPEC]    fail in one or more of these ways; times count from ready:
                         late-start=10s no-start exit-at-start=1 crash-after=3s crash-at-request=5 hang-after=3s
-                        cut-streams=0.1 stream-errors=0.1 short=0.1 merge=0.3 slow-tokens=2x@5s throttle=0.7@5s
+                        cut-streams=0.1 stream-errors=0.1 short=0.1 merge=0.3 slow-tokens=2x@5s
                         warm-cache ignore-term wrong-name foreign-port
+                        at a moment, several times if told so; the server's log says when each happened:
+                        preempt=4@5s/80ms (the newest 4 requests lose their KV cache, and for 80 ms there is no room)
+                        prefill-burst=8000@5s (prompts of others, 8000 tokens)  stall=80ms@5s (a step that takes longer)
+                        for a time, or without /2s to the end; each lowers the clock to that share:
+                        throttle=0.7x@5s/2s (too hot)  power-cap=0.8x@5s/2s (at its limit)  clock-drop=0.5x@5s/2s (by a setting)
 
 These flags of vllm change what it does: host, port, served-model-name, api-key, max-model-len, max-num-seqs,
 max-num-batched-tokens, block-size, num-gpu-blocks-override, kv-cache-memory-bytes, gpu-memory-utilization,

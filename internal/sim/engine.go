@@ -34,7 +34,8 @@ type engine struct {
 	cache   prefixCache
 	waiting []*sequence
 	running []*sequence
-	kv      int // tokens reserved
+	kv      int  // tokens reserved
+	full    bool // others hold what is left of the KV cache: nobody is let in
 	now     time.Duration
 
 	counters
@@ -120,6 +121,14 @@ func (e *engine) dropGone() {
 	e.waiting, e.running = keep(e.waiting), keep(e.running)
 }
 
+// usage is the share of the KV cache that is taken.
+func (e *engine) usage() float64 {
+	if e.full {
+		return 1
+	}
+	return float64(e.kv) / float64(e.physics.KVTokens)
+}
+
 // blocksFor rounds up to whole blocks.
 func (e *engine) blocksFor(tokens int) int {
 	block := e.physics.BlockTokens
@@ -158,7 +167,7 @@ func (e *engine) preempt(s *sequence) {
 // admit takes waiting requests in order while there is a place, budget and KV room; the first that does not fit holds
 // up those behind it.
 func (e *engine) admit(p *plan) {
-	for len(e.waiting) > 0 && len(e.running) < e.physics.MaxSeqs && p.budget > 0 && p.prefills < maxPrefills {
+	for !e.full && len(e.waiting) > 0 && len(e.running) < e.physics.MaxSeqs && p.budget > 0 && p.prefills < maxPrefills {
 		s := e.waiting[0]
 		need := e.blocksFor(s.context() + 1)
 		if e.kv+need > e.physics.KVTokens && len(e.running) > 0 {

@@ -22,8 +22,8 @@ type faults struct {
 	slowFactor   float64
 	slowAfter    time.Duration
 	warmCache    bool
-	throttle     float64 // clocks fall to this share
-	throttleAt   time.Duration
+	clocks       []episode
+	planted      []planted
 	ignoreTerm   bool
 	wrongName    bool
 	foreignPort  bool // another process, of another session, answers on the port
@@ -66,8 +66,10 @@ func (f *faults) set(spec string) error {
 		f.merge, err = share(value)
 	case "slow-tokens":
 		f.slowFactor, f.slowAfter, err = factorAt(value)
-	case "throttle":
-		f.throttle, f.throttleAt, err = factorAt(value)
+	case "throttle", "power-cap", "clock-drop":
+		err = f.lower(name, value, spec)
+	case "preempt", "prefill-burst", "stall":
+		err = f.plant(name, value, spec)
 	case "warm-cache":
 		f.warmCache = true
 	case "ignore-term":

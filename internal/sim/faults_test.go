@@ -59,7 +59,7 @@ func TestSlowTokensAndThrottlingStretchStepsFromTheirMomentOn(t *testing.T) {
 }
 
 func FuzzAFaultIsReadOrRefused(f *testing.F) {
-	for _, spec := range []string{"late-start=10s", "no-start", "crash-at-request=3", "slow-tokens=2x@5s", "throttle=0.7@5s", "throttle=nan@1s", "cut-streams=-1", "merge", ",", "short=1e999"} {
+	for _, spec := range []string{"late-start=10s", "no-start", "crash-at-request=3", "slow-tokens=2x@5s", "throttle=0.7@5s", "throttle=nan@1s", "clock-drop=0.5x@1s/2s", "power-cap=0.9@1s/0s", "preempt=4@5s/80ms", "preempt=4@5s,preempt=2@6s", "prefill-burst=8000@1s", "prefill-burst=1@1s/2s", "stall=80ms@-1s", "cut-streams=-1", "merge", ",", "short=1e999"} {
 		f.Add(spec)
 	}
 	f.Fuzz(func(t *testing.T, spec string) {
@@ -72,7 +72,17 @@ func FuzzAFaultIsReadOrRefused(f *testing.F) {
 				t.Errorf("%q gives a share of %g", spec, share)
 			}
 		}
-		if !(f.slowFactor >= 0 && f.throttle >= 0) || f.exitAtStart < 0 || f.crashAt < 0 {
+		for _, e := range f.clocks {
+			if !(e.share > 0 && e.share <= 1 && e.at >= 0 && e.length >= 0) {
+				t.Errorf("%q was taken as %+v", spec, e)
+			}
+		}
+		for _, p := range f.timetable() {
+			if p.at < 0 || p.preempt < 0 || p.full < 0 || p.prefill < 0 || p.standing < 0 {
+				t.Errorf("%q was taken as %+v", spec, p)
+			}
+		}
+		if !(f.slowFactor >= 0) || f.exitAtStart < 0 || f.crashAt < 0 {
 			t.Errorf("%q was taken as %+v", spec, f)
 		}
 	})

@@ -19,15 +19,21 @@ type loop struct {
 	wake   chan struct{} // a sequence is in the inbox, or the engine may go on
 	faults faults
 	ready  time.Time     // when the server began to listen
+	told   func(string)  // hears of what is planted when it happens; nil: nobody
 	frozen atomic.Bool   // the engine's process is stopped by a signal, or hangs
 	dead   chan struct{} // closed when the engine has crashed
 	once   sync.Once     // closes dead
+
+	table     []planted // still to come
+	fullUntil time.Time
+	standing  time.Duration // that the next step takes longer
+	foreign   int32         // tokens of foreign prompts so far
 }
 
 func newLoop(p Physics, f faults) *loop {
 	now := time.Now()
 	return &loop{
-		engine: newEngine(p), gpu: gpu{at: now, watts: idleWatts}, stats: newStats(), faults: f, ready: now,
+		engine: newEngine(p), gpu: newGPU(now), stats: newStats(), faults: f, ready: now, table: f.timetable(),
 		wake: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
 }
@@ -107,6 +113,7 @@ func (l *loop) run(stop <-chan struct{}) {
 		if !ok {
 			select {
 			case <-l.wake:
+			case <-l.nextPlanted():
 			case <-crash:
 				l.crash()
 			case <-hang:
@@ -143,18 +150,22 @@ func (l *loop) step() (stepResult, bool) {
 		return stepResult{}, false
 	}
 	l.engine.dropGone()
+	now := time.Now()
+	l.happen(now)
 	if !l.engine.busy() {
+		l.standing = 0
 		return stepResult{}, false
 	}
 	r := l.engine.step()
-	r.took = time.Duration(float64(r.took) * l.slowdown())
-	now := time.Now()
+	r.took = time.Duration(float64(r.took)*l.slowdown(now)) + l.standing
+	l.standing = 0
 	for _, s := range r.admitted {
 		if s.admitted.IsZero() {
 			s.admitted = now
 		}
 	}
-	l.gpu.step(r, l.clockShare(), now)
+	share, reasons := l.clock(now)
+	l.gpu.step(r, share, reasons, now)
 	return r, true
 }
 
@@ -171,20 +182,31 @@ func (l *loop) deliver(r stepResult, now time.Time) {
 }
 
 // slowdown is the factor on step times that the told faults make.
-func (l *loop) slowdown() float64 {
-	factor := 1 / l.clockShare()
-	if l.faults.slowFactor > 0 && time.Since(l.ready) >= l.faults.slowAfter {
-		factor *= l.faults.slowFactor
+func (l *loop) slowdown(now time.Time) float64 {
+	share, _ := l.clock(now)
+	if l.faults.slowFactor > 0 && now.Sub(l.ready) >= l.faults.slowAfter {
+		return l.faults.slowFactor / share
 	}
-	return factor
+	return 1 / share
 }
 
-// clockShare is the share of the full clock that the GPU runs at.
-func (l *loop) clockShare() float64 {
-	if l.faults.throttle > 0 && time.Since(l.ready) >= l.faults.throttleAt {
-		return l.faults.throttle
+// clock is the share of the full clock that the GPU runs at, and what holds it down.
+func (l *loop) clock(now time.Time) (share float64, reasons int) {
+	share = 1
+	for _, e := range l.faults.clocks {
+		if e.holds(now.Sub(l.ready)) {
+			share = min(share, e.share)
+			reasons |= e.reason
+		}
 	}
-	return 1
+	return share, reasons
+}
+
+// announce says that something planted happens.
+func (l *loop) announce(spec string) {
+	if l.told != nil {
+		l.told(spec)
+	}
 }
 
 // token is one generated token on its way to a client.

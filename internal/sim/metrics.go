@@ -101,7 +101,7 @@ func (s *server) engineMetrics(x *exposition, e *engine) {
 	if s.t.minor >= 12 {
 		x.split("vllm:engine_sleep_state", "gauge", "Whether the engine sleeps.", "sleep_state", "awake", 1, "weights_offloaded", 0, "discard_all", 0)
 	}
-	x.gauge(s.t.kvUsage, "Used share of the KV cache.", float64(e.kv)/float64(e.physics.KVTokens))
+	x.gauge(s.t.kvUsage, "Used share of the KV cache.", e.usage())
 	if s.t.hits != "" {
 		x.counter(s.t.hits+"_queries_total", "Prompt tokens looked up in the prefix cache.", e.queries)
 		x.counter(s.t.hits+"_hits_total", "Prompt tokens found in the prefix cache.", e.hits)

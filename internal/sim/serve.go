@@ -128,7 +128,10 @@ func (p *process) startFailed(cause string) int {
 
 // run serves until a signal or the engine's death ends it.
 func (p *process) run(socket *os.File) int {
-	p.loop.lock(func() { p.loop.ready = time.Now() })
+	p.loop.lock(func() {
+		p.loop.ready = time.Now()
+		p.loop.told = func(spec string) { p.log(p.t.engineLabel, "WARNING", "[sim] %s", spec) }
+	})
 	s, err := newServer(p.c, p.loop)
 	if err != nil {
 		fmt.Fprintln(p.err, err)
