@@ -186,7 +186,7 @@ func newLoop(cfg Config, emit func(lab.Sample), flush func() error) *loop {
 	host, processes := &hostReader{}, newTree(cfg.ServerPID)
 	l.add(time.Second, func() { l.emit(host.read(l.clock.Now)) })
 	l.add(time.Second, func() {
-		if s, ok := processes.read(l.clock.Now); ok {
+		for _, s := range processes.read(l.clock.Now) {
 			l.emit(s)
 		}
 	})

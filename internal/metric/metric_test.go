@@ -65,8 +65,8 @@ func TestASummaryIsWhatOneWorksOutByHand(t *testing.T) {
 			{At: 800 * ms, Device: "gpu0", Values: map[string]float64{lab.GPUEnergy: 100, lab.GPUPower: 100}},
 			{At: 1000 * ms, Device: "gpu0", Values: map[string]float64{lab.GPUEnergy: 120, lab.GPUPower: 300, lab.GPUUtil: 90}},
 			{At: 2000 * ms, Device: "gpu0", Values: map[string]float64{lab.GPUEnergy: 420, lab.GPUPower: 300, lab.GPUUtil: 70}},
-			{At: 900 * ms, Device: "engine", Values: map[string]float64{lab.EngineHits: 0, lab.EngineQueries: 1000}},
-			{At: 1900 * ms, Device: "engine", Values: map[string]float64{lab.EngineHits: 50, lab.EngineQueries: 2000, lab.EngineKVUsage: .5}},
+			{At: 900 * ms, Device: "engine", Values: map[string]float64{lab.EngineHits: 0, lab.EngineQueries: 1000, lab.EngineQueueTime: 1, lab.EngineQueueCount: 10}},
+			{At: 1900 * ms, Device: "engine", Values: map[string]float64{lab.EngineHits: 50, lab.EngineQueries: 2000, lab.EngineKVUsage: .5, lab.EngineQueueTime: 1.5, lab.EngineQueueCount: 14}},
 		},
 	}
 	s := Summarise(run(), tables)
@@ -95,6 +95,10 @@ func TestASummaryIsWhatOneWorksOutByHand(t *testing.T) {
 	near(t, "power.mean", figure(t, s, "power.mean").Value, joules/length)
 	near(t, "gpu_util.mean", figure(t, s, "gpu_util.mean").Value, 90)
 	near(t, "prefix_hit_share", figure(t, s, "prefix_hit_share").Value, .05)
+	near(t, "queue_time.mean", figure(t, s, "queue_time.mean").Value, .125)
+	if f, ok := s.Figure("load", "spec_accept_share"); ok {
+		t.Errorf("drafts of an engine that makes none: %+v", f)
+	}
 	open := run()
 	open.Experiment.Phases[0].Load.Rate = 5
 	near(t, "output_throughput of an open loop", figure(t, Summarise(open, tables), "output_throughput").Value, 23/(1.261-.900)) // from the event
