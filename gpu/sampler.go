@@ -183,7 +183,7 @@ func newLoop(cfg Config, emit func(lab.Sample), flush func() error) *loop {
 	if l.fast <= 0 {
 		l.fast = 50 * time.Millisecond
 	}
-	host, processes := &hostReader{}, newTree(cfg.ServerPID)
+	host, processes := newHostReader("/"), newTree(cfg.ServerPID)
 	l.add(time.Second, func() { l.emit(host.read(l.clock.Now)) })
 	l.add(time.Second, func() {
 		for _, s := range processes.read(l.clock.Now) {
