@@ -71,7 +71,7 @@ func TestControlGroupsOfTheFirstVersionLimitTooAndNoLimitIsNone(t *testing.T) {
 		"broken":  {"x", "-7", 0, 0},
 	} {
 		root := sysfs(machine(t, map[string]string{
-			"proc/self/cgroup":                                groups,
+			"proc/self/cgroup": groups,
 			"sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us":  c.quota,
 			"sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us": "100000",
 			"sys/fs/cgroup/memory/box/memory.limit_in_bytes":  c.memory,

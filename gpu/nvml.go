@@ -171,6 +171,7 @@ func (d *driver) identify(c *card) {
 			c.PowerLimitW = float64(milliwatts) / 1e3
 		}
 	}
+	facts(&c.Device, c.handle, d.can)
 }
 
 func (d *driver) Devices() ([]lab.Device, error) {

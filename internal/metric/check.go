@@ -204,9 +204,7 @@ func (c *checker) hardware() {
 	if !gpus && !c.run.Experiment.Telemetry.Off {
 		c.add(lab.Note, "no-gpu", "no GPU was sampled")
 	}
-	if foreign > 0 {
-		c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run", foreign)
-	}
+	c.foreign(foreign)
 	if thermal > 0 {
 		c.add(lab.Invalid, "throttled", "a GPU slowed down because it was too hot (%d of %d samples)", thermal, read)
 	}
@@ -221,6 +219,27 @@ func (c *checker) hardware() {
 			c.add(lab.Warning, "sampler-lost", "hardware samples are missing: %s", e.Detail)
 		}
 	}
+}
+
+// foreign names who else used a GPU: by the samples the most at one moment, by the drivers' lists those that were there
+// when the load ended.
+func (c *checker) foreign(most float64) {
+	var names []string
+	for _, use := range c.run.Server.GPUs {
+		for _, p := range use.Foreign {
+			names = append(names, p.String())
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if most = max(most, float64(len(names))); most == 0 {
+		return
+	}
+	who := ""
+	if len(names) > 0 {
+		who = ": " + strings.Join(names, ", ")
+	}
+	c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run%s", most, who)
 }
 
 // judged says whether a moment lies in a judged phase.

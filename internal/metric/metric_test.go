@@ -209,6 +209,17 @@ func TestEachThingThatMakesARunInvalidIsNamedAndNothingElseIs(t *testing.T) {
 	}
 }
 
+func TestAForeignProcessIsNamedWhereTheDriverNamedIt(t *testing.T) {
+	r, tables := run(), healthy()
+	strangers := []lab.GPUProcess{{PID: 42}, {PID: 41, Name: "python", User: "li", Memory: 11 << 30}}
+	r.Server.GPUs = []lab.GPUUse{{UUID: "GPU-a", Foreign: strangers}, {UUID: "GPU-b", Foreign: strangers[:1]}}
+	r.Findings = Check(r, tables, Summarise(r, tables))
+	const want = "2 process(es) that are not the server's used a GPU during the run: pid 41 python (user li, 11.0 GiB), pid 42"
+	if !slices.Contains(r.Findings, lab.Finding{Code: "foreign-process", Level: lab.Invalid, Detail: want}) {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
 func TestPromptsThatShareAPrefixMayBeInTheCache(t *testing.T) {
 	r, tables := run(), healthy()
 	r.Experiment.Phases[0].Load.Dataset.PrefixTokens = 100

@@ -133,7 +133,7 @@ func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
 		if r.found, err = gpu.Probe(ctx, []string{l.Self}, lab.Telemetry{}, ""); err != nil {
 			r.found.Note = err.Error()
 		}
-		host.GPUs, host.Driver = r.found.Devices, r.found.Driver
+		host.GPUs, host.Driver, host.CUDA = r.found.Devices, r.found.Driver, r.found.CUDA
 	}
 	r.host = host
 	if e.Telemetry.Require && e.Server.Simulator == nil && len(host.GPUs) == 0 {

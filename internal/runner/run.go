@@ -68,11 +68,11 @@ type job struct {
 	writer *store.Writer
 	status status
 
-	scratch string            // the server's folder for temporary files
-	fault   error             // of lab or the machine, not of the server under test
-	before  map[string]uint64 // memory used on each GPU before the start
-	serving *serving          // the server, while it runs
-	up      bool              // there was a server to measure
+	scratch string    // the server's folder for temporary files
+	fault   error     // of lab or the machine, not of the server under test
+	before  gpu.Found // what was on the GPUs before the start
+	serving *serving  // the server, while it runs
+	up      bool      // there was a server to measure
 }
 
 func (j *job) begin() error {
@@ -104,6 +104,7 @@ func (j *job) measure(ctx context.Context) {
 	target, server, err := j.serve(ctx)
 	if j.up = err == nil; j.up {
 		err = j.load(ctx, target, server)
+		j.attribute(ctx, server)
 	}
 	if j.at.keep && err == nil && server != nil {
 		j.leave(server)

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"lab/gpu"
@@ -63,20 +64,40 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 	return &supervisor.DeathError{Failure: *server.Hung(detail)}
 }
 
-// readBaseline notes how much memory of each GPU is in use before the server starts.
+// readBaseline notes what is on the GPUs before the server starts.
 func (j *job) readBaseline(ctx context.Context) {
 	if len(j.ready.host.GPUs) == 0 || j.run.Experiment.Attached() {
 		return
 	}
 	if found, err := gpu.Probe(ctx, []string{j.lab.Self}, lab.Telemetry{}, ""); err == nil {
-		j.before = found.MemoryUsed
+		j.before = found
 	}
+}
+
+// attribute notes how much of each GPU's memory the server holds, and who else uses it, while the server is up.
+func (j *job) attribute(ctx context.Context, server *supervisor.Server) {
+	if len(j.before.Devices) == 0 || server == nil || j.at.burnIn {
+		return
+	}
+	select {
+	case <-server.Down():
+		return // its processes are gone, and nobody knows any more which were its own
+	default:
+	}
+	found, err := gpu.Probe(context.WithoutCancel(ctx), []string{j.lab.Self}, lab.Telemetry{}, "")
+	if err != nil {
+		return // the sampler has said that the driver does not answer
+	}
+	mine := j.ready.devices()
+	found.Devices = slices.DeleteFunc(found.Devices, func(d lab.Device) bool { return !slices.Contains(mine, d.UUID) })
+	j.run.Server.GPUs = gpu.Attribute(j.before, found, server.PID())
+	j.writer.Update(j.run)
 }
 
 // settle waits until the memory of the GPUs is back near its level before the run: the next server must not start
 // into the leavings of this one.
 func (j *job) settle(ctx context.Context) {
-	if len(j.before) == 0 {
+	if len(j.before.MemoryUsed) == 0 {
 		return
 	}
 	const tolerance = 256 << 20 // the driver's own bookkeeping moves by some tens of MiB
@@ -88,9 +109,10 @@ func (j *job) settle(ctx context.Context) {
 			held = err.Error()
 			continue
 		}
+		gpu.Settled(j.run.Server.GPUs, found)
 		held = ""
 		for uuid, used := range found.MemoryUsed {
-			if before := j.before[uuid]; used > before+tolerance {
+			if before := j.before.MemoryUsed[uuid]; used > before+tolerance {
 				held = fmt.Sprintf("%s holds %s more than before the run", uuid, lab.Bytes(used-before))
 			}
 		}
