@@ -72,6 +72,9 @@ func warnings(plan lab.Plan, refs []lab.RunRef, counted []lab.Sealed) []lab.Find
 	if lost := len(refs) - len(counted); lost > 0 && len(counted) > 0 {
 		add(lab.Warning, "lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid", lost, len(refs))
 	}
+	if f, drifted := fingerprint(counted); drifted {
+		all = append(all, f)
+	}
 	seen := map[string]bool{}
 	for _, r := range counted {
 		for _, f := range r.Run.Findings {

@@ -142,6 +142,17 @@ func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
 	return nil
 }
 
+// present is the fingerprint of the machine at this moment: it may have changed since the experiment was prepared. The
+// GPUs are those of then; the run asks for them anew before it starts its server.
+func (r Ready) present() lab.Host {
+	now, err := gpu.Host()
+	if err != nil {
+		return r.host
+	}
+	now.GPUs, now.Driver, now.CUDA = r.host.GPUs, r.host.Driver, r.host.CUDA
+	return now
+}
+
 // Lock takes the box for measuring: the GPUs that any of the experiments may use, or the host where there is none.
 func (l *Lab) Lock(ctx context.Context, experiments ...Ready) (*box.Lock, error) {
 	var devices []string

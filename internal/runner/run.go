@@ -81,7 +81,7 @@ func (j *job) begin() error {
 	e := j.ready.Experiment
 	j.run = lab.Run{
 		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Slot: j.at.slot, Sweep: j.at.sweep,
-		Experiment: e, Key: e.Key(), Host: j.ready.host, Epoch: epoch,
+		Experiment: e, Key: e.Key(), Host: j.ready.present(), Epoch: epoch,
 		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
 	}
 	var err error

@@ -64,13 +64,14 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 	return &supervisor.DeathError{Failure: *server.Hung(detail)}
 }
 
-// readBaseline notes what is on the GPUs before the server starts.
+// readBaseline notes what is on the GPUs before the server starts, and how they are set up by now.
 func (j *job) readBaseline(ctx context.Context) {
 	if len(j.ready.host.GPUs) == 0 || j.run.Experiment.Attached() {
 		return
 	}
 	if found, err := gpu.Probe(ctx, []string{j.lab.Self}, lab.Telemetry{}, ""); err == nil {
 		j.before = found
+		j.run.Host.GPUs, j.run.Host.Driver, j.run.Host.CUDA = found.Devices, found.Driver, found.CUDA
 	}
 }
 
