@@ -76,12 +76,16 @@ type Busy struct {
 	SwapUsed    lab.Bytes
 	CPUPressure float64 // share of the last 10 s in which some process waited for a processor; 0 where the kernel does not say
 	IOPressure  float64
+	Steal       float64 // share of this guest's time that the hypervisor gave to others since the start
 }
 
 // Load reads how loaded the machine is from the /proc below a folder.
 func Load(folder string) Busy {
 	ctx := below(folder)
 	var b Busy
+	if times, err := cpu.TimesWithContext(ctx, false); err == nil && len(times) == 1 && total(times[0]) > 0 {
+		b.Steal = times[0].Steal / total(times[0])
+	}
 	if l, err := load.AvgWithContext(ctx); err == nil {
 		b.Load1 = l.Load1
 	}
