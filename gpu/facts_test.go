@@ -34,6 +34,10 @@ func TestHowAGPUIsSetUpIsReadOnceAndWhatTheLibraryLacksIsAbsent(t *testing.T) {
 	}
 }
 
+func on(uuid string, pid int, memory uint64) GPUProcess {
+	return GPUProcess{PID: pid, UUID: uuid, Memory: memory}
+}
+
 func TestTheServersShareOfAGPUIsToldByTheSurestWayThereIs(t *testing.T) {
 	const card, other = "GPU-a", "GPU-b"
 	devices := []lab.Device{{UUID: card}}
@@ -48,23 +52,23 @@ func TestTheServersShareOfAGPUIsToldByTheSurestWayThereIs(t *testing.T) {
 		want        lab.GPUUse
 	}{
 		"its processes, and another": {
-			empty, Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{{11, card, 40}, {12, card, 30}, {50, card, 20}, {51, other, 9}}},
+			empty, Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{on(card, 11, 40), on(card, 12, 30), on(card, 50, 20), on(other, 51, 9)}},
 			lab.GPUUse{Before: size(5), Loaded: size(95), Server: size(70), Method: lab.ByPID, Foreign: []lab.GPUProcess{{PID: 50, Memory: 20, Name: "python"}}},
 		},
 		"numbers of the host, one new": {
-			Found{MemoryUsed: map[string]uint64{card: 25}, Processes: []GPUProcess{{500, card, 20}}},
-			Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{{500, card, 20}, {501, card, 68}}},
+			Found{MemoryUsed: map[string]uint64{card: 25}, Processes: []GPUProcess{on(card, 500, 20)}},
+			Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{on(card, 500, 20), on(card, 501, 68)}},
 			lab.GPUUse{Before: size(25), Loaded: size(95), Server: size(68), Method: lab.SoleNew, Foreign: []lab.GPUProcess{{PID: 500, Memory: 20, Name: "python"}}},
 		},
 		"numbers of the host, two new": {
-			empty, Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{{500, card, 20}, {501, card, 68}}},
+			empty, Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{on(card, 500, 20), on(card, 501, 68)}},
 			lab.GPUUse{Before: size(5), Loaded: size(95), Server: size(90), Method: lab.ByDelta},
 		},
 		"no list at all": {
 			empty, Found{MemoryUsed: map[string]uint64{card: 95}}, lab.GPUUse{Before: size(5), Loaded: size(95), Server: size(90), Method: lab.ByDelta},
 		},
 		"a driver that names processes without their memory": {
-			empty, Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{{11, card, 0}}},
+			empty, Found{MemoryUsed: map[string]uint64{card: 95}, Processes: []GPUProcess{on(card, 11, 0)}},
 			lab.GPUUse{Before: size(5), Loaded: size(95), Server: size(90), Method: lab.ByDelta},
 		},
 		"nothing was read": {Found{}, Found{}, lab.GPUUse{}},
@@ -84,7 +88,7 @@ func TestTheServersShareOfAGPUIsToldByTheSurestWayThereIs(t *testing.T) {
 func TestTheServersOwnProcessesAreFoundByTheDriversListAndStrangersAreNamed(t *testing.T) {
 	server, stranger := sleeper(t, "exec sleep 60"), sleeper(t, "exec sleep 60")
 	devices := []lab.Device{{UUID: "GPU-a"}}
-	uses := Attribute(Found{}, Found{Devices: devices, Processes: []GPUProcess{{server, "GPU-a", 70 << 30}, {stranger, "GPU-a", 11 << 30}}}, server)
+	uses := Attribute(Found{}, Found{Devices: devices, Processes: []GPUProcess{on("GPU-a", server, 70<<30), on("GPU-a", stranger, 11<<30)}}, server)
 	if len(uses) != 1 || uses[0].Method != lab.ByPID || *uses[0].Server != 70<<30 || len(uses[0].Foreign) != 1 {
 		t.Fatalf("%+v", uses)
 	}
