@@ -38,6 +38,11 @@ func scriptParams(dir string) testscript.Params {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("LAB_LOCK_DIR", filepath.Join(env.WorkDir, "locks")) // a box of its own
 			env.Values[sharedMemoryKey] = sharedMemory()
+			source, err := filepath.Abs("../..")
+			if err != nil {
+				return err
+			}
+			env.Setenv("SOURCE", source)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -51,6 +56,7 @@ func scriptParams(dir string) testscript.Params {
 			"measures": measures,
 			"counted":  counted,
 			"talks":    talks,
+			"fakegpu":  fakeGPU,
 
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,
@@ -107,7 +113,7 @@ func isFile(name string) bool {
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "TMPDIR", "LAB_DIR", "LAB_KEY", "LAB_NVML_LIB", "FAKENVML_TRACE", "XDG_CACHE_HOME", "LAB_LOCK_DIR", "NO_COLOR", "OPENAI_API_KEY", "URL"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -73,6 +73,8 @@ type job struct {
 	before  gpu.Found // what was on the GPUs before the start
 	serving *serving  // the server, while it runs
 	up      bool      // there was a server to measure
+
+	strangers []lab.GPUUse // who else was seen on the GPUs under load
 }
 
 func (j *job) begin() error {
@@ -310,11 +312,14 @@ func (j *job) sample(ctx context.Context, t target) <-chan struct{} {
 	if e.Server.Simulator != nil {
 		cfg.SimURL = t.URL
 	}
+	look, wait := j.nameStrangers(ctx, t.pid)
 	go func() {
 		defer close(done)
+		defer wait()
 		keep := func(s lab.Sample) {
 			j.writer.Sample(s)
 			j.status.sample(s)
+			look(s)
 		}
 		gpu.Watch(ctx, []string{j.lab.Self}, cfg, keep, j.event) // what was lost is an event
 	}()

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"lab/gpu"
@@ -73,26 +72,6 @@ func (j *job) readBaseline(ctx context.Context) {
 		j.before = found
 		j.run.Host.GPUs, j.run.Host.Driver, j.run.Host.CUDA = found.Devices, found.Driver, found.CUDA
 	}
-}
-
-// attribute notes how much of each GPU's memory the server holds, and who else uses it, while the server is up.
-func (j *job) attribute(ctx context.Context, server *supervisor.Server) {
-	if len(j.before.Devices) == 0 || server == nil || j.at.burnIn {
-		return
-	}
-	select {
-	case <-server.Down():
-		return // its processes are gone, and nobody knows any more which were its own
-	default:
-	}
-	found, err := gpu.Probe(context.WithoutCancel(ctx), []string{j.lab.Self}, lab.Telemetry{}, "")
-	if err != nil {
-		return // the sampler has said that the driver does not answer
-	}
-	mine := j.ready.devices()
-	found.Devices = slices.DeleteFunc(found.Devices, func(d lab.Device) bool { return !slices.Contains(mine, d.UUID) })
-	j.run.Server.GPUs = gpu.Attribute(j.before, found, server.PID())
-	j.writer.Update(j.run)
 }
 
 // settle waits until the memory of the GPUs is back near its level before the run: the next server must not start
