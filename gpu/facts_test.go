@@ -1,6 +1,9 @@
 package gpu
 
 import (
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,28 +12,42 @@ import (
 	"lab/internal/lab"
 )
 
-func TestHowAGPUIsSetUpIsReadOnceAndWhatTheLibraryLacksIsAbsent(t *testing.T) {
+// setUp is the command of a sampler whose driver library also tells how its GPU is set up.
+func setUp(t *testing.T) []string {
+	t.Helper()
+	sources, _ := filepath.Glob("testdata/fakenvml/*.c")
+	sources = slices.DeleteFunc(sources, func(name string) bool { return filepath.Base(name) == "abi.c" }) // a program of its own
+	lib := filepath.Join(t.TempDir(), "libnvidia-ml.so.1")
+	args := append([]string{"-shared", "-fPIC", "-O2", "-Wl,-soname,libnvidia-ml.so.1", "-o", lib, "testdata/fakefacts/facts.c"}, sources...)
+	if out, err := exec.Command("gcc", append(args, "-lm", "-lpthread")...).CombinedOutput(); err != nil {
+		t.Fatalf("build the fake driver (gcc is needed): %v\n%s", err, out)
+	}
+	return withEnv(t, "LAB_NVML_LIB="+lib, "FAKENVML_TRACE="+traceFile(t, "0 5 6 100000\n"))
+}
+
+func TestHowAGPUIsSetUpIsReadOnce(t *testing.T) {
 	yes, no := true, false
-	trace := traceFile(t, "0 5 6 100000\n")
-	whole := lab.Device{
+	want := lab.Device{
 		UUID: "GPU-fa4e0000-0000-0000-0000-000000000000", Name: "NVIDIA Fake H100 80GB HBM3", Memory: 85520809984, PowerLimitW: 700,
 		DefaultPowerLimitW: 750, AppSMClockMHz: 1410, ClocksLocked: true, VGPU: &no, ECC: &yes,
 		VBIOS: "96.00.74.00.01", PCIeGen: 5, PCIeWidth: 8, MaxPCIeWidth: 16,
 	}
-	// What the fake driver itself may answer is looked at only for being there.
-	own := cmpopts.IgnoreFields(lab.Device{}, "Persistence", "MIG", "MaxSMClockMHz")
-	found, err := Probe(t.Context(), fakeDriver(t, trace, "testdata/fakenvml/facts.c"), lab.Telemetry{}, "")
-	if d := found.Devices; len(d) != 1 || d[0].Persistence == nil || d[0].MIG == nil || d[0].MaxSMClockMHz == 0 {
-		t.Errorf("%+v", d)
+	found, err := Probe(t.Context(), setUp(t), lab.Telemetry{}, "")
+	if d := found.Devices; err != nil || len(d) != 1 || d[0].Persistence == nil || d[0].MIG == nil || d[0].MaxSMClockMHz == 0 {
+		t.Fatalf("%+v, %v", d, err)
 	}
-	if diff := cmp.Diff([]lab.Device{whole}, found.Devices, own); err != nil || diff != "" {
-		t.Errorf("%v: %s", err, diff)
+	// What the fake driver may answer by itself is looked at only for being there.
+	if diff := cmp.Diff(want, found.Devices[0], cmpopts.IgnoreFields(lab.Device{}, "Persistence", "MIG", "MaxSMClockMHz")); diff != "" {
+		t.Error(diff)
 	}
-	// Reason 2: a setting of clocks is in force, as with nvidia-smi -lgc.
-	found, err = Probe(t.Context(), fakeDriver(t, traceFile(t, "0 5 6 100000 0 40 1410 2619 2\n")), lab.Telemetry{}, "")
-	bare := lab.Device{UUID: whole.UUID, Name: whole.Name, Memory: whole.Memory, PowerLimitW: 700, ClocksLocked: true}
-	if diff := cmp.Diff([]lab.Device{bare}, found.Devices, own); err != nil || diff != "" {
-		t.Errorf("%v: %s", err, diff)
+}
+
+func TestALockOfTheClocksIsToldByItsBeingInForce(t *testing.T) {
+	for reasons, want := range map[string]bool{"0": false, "1": false, "2": true, "6": true} { // 2: a setting of clocks, 4: the power limit
+		found, err := Probe(t.Context(), fakeDriver(t, traceFile(t, "0 5 6 100000 0 40 1410 2619 "+reasons+"\n")), lab.Telemetry{}, "")
+		if err != nil || len(found.Devices) != 1 || found.Devices[0].ClocksLocked != want {
+			t.Errorf("reasons %s: %+v, %v", reasons, found.Devices, err)
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-/* How a GPU is set up, for the tests of what is read once: linked beside fakenvml.c, whose own answers win. */
+/* How a GPU is set up, for the tests of what is read once: linked beside the fake driver, whose own answers win. */
 #define SUCCESS 0
 #define WEAK __attribute__((weak))
 #define UNUSED(x) ((void)(x))
