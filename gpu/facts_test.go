@@ -16,7 +16,7 @@ import (
 func setUp(t *testing.T) []string {
 	t.Helper()
 	sources, _ := filepath.Glob("testdata/fakenvml/*.c")
-	sources = slices.DeleteFunc(sources, func(name string) bool { return filepath.Base(name) == "abi.c" }) // a program of its own
+	sources = slices.DeleteFunc(sources, func(name string) bool { return filepath.Base(name) == "abi.c" }) // compiled only, to check its structures
 	lib := filepath.Join(t.TempDir(), "libnvidia-ml.so.1")
 	args := append([]string{"-shared", "-fPIC", "-O2", "-Wl,-soname,libnvidia-ml.so.1", "-o", lib, "testdata/fakefacts/facts.c"}, sources...)
 	if out, err := exec.Command("gcc", append(args, "-lm", "-lpthread")...).CombinedOutput(); err != nil {

@@ -18,7 +18,7 @@ func fakeGPU(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	sources, err := filepath.Glob(filepath.Join(ts.Getenv("SOURCE"), "gpu/testdata/fakenvml/*.c"))
 	ts.Check(err)
-	sources = slices.DeleteFunc(sources, func(name string) bool { return filepath.Base(name) == "abi.c" }) // a program of its own
+	sources = slices.DeleteFunc(sources, func(name string) bool { return filepath.Base(name) == "abi.c" }) // compiled only, to check its structures
 	lib := ts.MkAbs("libnvidia-ml.so.1")
 	out, err := exec.Command("gcc", append([]string{"-shared", "-fPIC", "-O2", "-Wl,-soname,libnvidia-ml.so.1", "-o", lib}, append(sources, "-lm", "-lpthread")...)...).CombinedOutput()
 	if err != nil {
