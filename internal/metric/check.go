@@ -221,27 +221,6 @@ func (c *checker) hardware() {
 	}
 }
 
-// foreign names who else used a GPU: by the samples the most at one moment, by the drivers' lists those that were there
-// when the load ended.
-func (c *checker) foreign(most float64) {
-	var names []string
-	for _, use := range c.run.Server.GPUs {
-		for _, p := range use.Foreign {
-			names = append(names, p.String())
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if most = max(most, float64(len(names))); most == 0 {
-		return
-	}
-	who := ""
-	if len(names) > 0 {
-		who = ": " + strings.Join(names, ", ")
-	}
-	c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run%s", most, who)
-}
-
 // judged says whether a moment lies in a judged phase.
 func (c *checker) judged(at time.Duration) bool {
 	return slices.ContainsFunc(c.summary.Phases, func(t lab.Tally) bool { return t.Judged && at >= t.Start && at <= t.End })
