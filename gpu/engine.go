@@ -53,7 +53,7 @@ var engineNames = []struct {
 
 // The histograms over finished requests.
 var (
-	queueTime   = []string{"vllm:request_queue_time_seconds", "vllm:time_in_queue_requests"} // the latter before 0.6.6
+	queueTime   = []string{"vllm:request_queue_time_seconds", "vllm:time_in_queue_requests"} // the latter of some V0 engines
 	prefillTime = []string{"vllm:request_prefill_time_seconds"}
 	decodeTime  = []string{"vllm:request_decode_time_seconds"}
 )

@@ -86,7 +86,7 @@ func TestAServersMetricsAreReadOverHTTP(t *testing.T) {
 
 func TestEveryNameThatAMetricHasHadLeadsToTheSameValue(t *testing.T) {
 	for text, want := range map[string]map[string]float64{
-		// 0.6: no histogram of prefill, and another name for the queue's.
+		// A V0 engine with the other name of the queue's time.
 		"# TYPE vllm:time_in_queue_requests histogram\nvllm:time_in_queue_requests_bucket{le=\"+Inf\"} 4\nvllm:time_in_queue_requests_sum 2.5\nvllm:time_in_queue_requests_count 4\n": {
 			lab.EngineQueueTime: 2.5, lab.EngineQueueCount: 4},
 		"# TYPE vllm:gpu_prefix_cache_queries counter\nvllm:gpu_prefix_cache_queries 9\n# TYPE vllm:gpu_prefix_cache_hits counter\nvllm:gpu_prefix_cache_hits 3\n": {

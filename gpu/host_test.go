@@ -124,3 +124,19 @@ func FuzzKernelText(f *testing.F) {
 		chosen(choice)
 	})
 }
+
+// What one second of the host and of a server's processes costs.
+func BenchmarkHost(b *testing.B) {
+	at := func() time.Duration { return 0 }
+	host, processes := newHostReader("/"), newTree(os.Getpid())
+	b.Run("machine", func(b *testing.B) {
+		for b.Loop() {
+			host.read(at)
+		}
+	})
+	b.Run("processes", func(b *testing.B) {
+		for b.Loop() {
+			processes.read(at)
+		}
+	})
+}

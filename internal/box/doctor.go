@@ -65,11 +65,12 @@ func Doctor(ctx context.Context, p Place) (lab.Host, []Check) {
 		checks = append(checks, Check{Group: onHost, State: Doubt, Text: err.Error()})
 	}
 	found, err := gpu.Probe(ctx, []string{p.Self}, lab.Telemetry{}, "")
-	if err != nil {
-		found.Note = err.Error()
-	}
 	host.GPUs, host.Driver, host.CUDA = found.Devices, found.Driver, found.CUDA
-	checks = append(checks, gpus(found, kernelDriver(p.Root), gpu.Identify)...)
+	if err != nil {
+		checks = append(checks, unanswered(err))
+	} else {
+		checks = append(checks, gpus(found, kernelDriver(p.Root), gpu.Identify)...)
+	}
 	checks = append(checks, vllm(ctx, p)...)
 	checks = append(checks, port())
 	checks = append(checks, model(p.Server.Model, p.Getenv)...)

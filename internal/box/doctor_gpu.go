@@ -59,6 +59,11 @@ func gpus(found gpu.Found, k kernel, name func(gpu.GPUProcess) lab.GPUProcess) [
 	return checks
 }
 
+// unanswered is a driver that hangs, or that ends the process that asks it.
+func unanswered(err error) Check {
+	return Check{onGPU, Doubt, fmt.Sprintf("the GPU driver could not be asked: %v", err), "see whether NVIDIA's own program is answered; where it hangs too, restart the machine", "nvidia-smi"}
+}
+
 // noGPU says why there is none: none in the machine is a note, one that does not answer a warning.
 func noGPU(found gpu.Found, k kernel) Check {
 	said := ""

@@ -1,6 +1,7 @@
 package box
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -85,6 +86,7 @@ func TestEachCauseHasItsFindingAndTheCommandThatMendsIt(t *testing.T) {
 		{gpus(gpu.Found{Note: "versions differ"}, kernel{version: "580.1", cards: 1}, named), Doubt, "is loaded (580.1), but its library does not answer: versions differ", reload},
 		{gpus(aGPU(func(*lab.Device) {}), kernel{version: "570.1"}, named), Doubt, "library is of version 580.95.05, its kernel module of 570.1", reload},
 		{gpus(busyGPU, kernel{}, named), Doubt, "pid 4121 python (user li, 11.0 GiB)", "kill 4121"},
+		{one(unanswered(errors.New("it hangs"))), Doubt, "could not be asked: it hangs", "nvidia-smi"},
 		{device(func(d *lab.Device) { d.ClocksLocked = false }), Noted, "no clock lock", "sudo nvidia-smi -i 0 -lgc 1410"},
 		{device(func(d *lab.Device) { d.ClocksLocked, d.AppSMClockMHz = false, 1980 }), Noted, "no clock lock", "sudo nvidia-smi -i 0 -lgc 1695"},
 		{device(func(d *lab.Device) { d.PowerLimitW = 500 }), Doubt, "power limit 500 W is below the default of 700 W", "sudo nvidia-smi -i 0 -pl 700"},
