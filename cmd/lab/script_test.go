@@ -38,15 +38,11 @@ func scriptParams(dir string) testscript.Params {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("LAB_LOCK_DIR", filepath.Join(env.WorkDir, "locks")) // a box of its own
 			env.Values[sharedMemoryKey] = sharedMemory()
-			source, err := filepath.Abs("../..")
-			if err != nil {
-				return err
-			}
-			env.Setenv("SOURCE", source)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
+			"stranger": stranger,
 			"await":    await,
 			"signal":   sendSignal,
 			"noserver": noServer,
@@ -56,7 +52,8 @@ func scriptParams(dir string) testscript.Params {
 			"measures": measures,
 			"counted":  counted,
 			"talks":    talks,
-			"fakegpu":  fakeGPU,
+
+			"fakedriver": fakeDriver,
 
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,

@@ -29,12 +29,14 @@ func fingerprint(runs []lab.Sealed) (lab.Finding, bool) {
 		Detail: "the machine was not the same in all runs: " + strings.Join(changes, "; ")}, true
 }
 
-// drifts finds the first change of each fact, in order of the runs. A fact that a run does not have says nothing.
+// drifts finds the first change of each fact, in the order in which the runs were made. A fact that a run does not have
+// says nothing.
 func drifts(runs []lab.Sealed) []drift {
 	last := map[string]lab.Run{} // the run that had a fact last
 	value := map[string]string{}
 	found := map[string]bool{}
 	var all []drift
+	runs = slices.SortedFunc(slices.Values(runs), func(a, b lab.Sealed) int { return strings.Compare(a.Run.ID, b.Run.ID) })
 	for _, r := range runs {
 		facts := r.Run.Host.Fingerprint()
 		for name, text := range map[string]string{"version": r.Run.Server.Version, "package": r.Run.Server.Package} {
