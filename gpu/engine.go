@@ -15,23 +15,56 @@ import (
 	"lab/internal/lab"
 )
 
+// part says what of a family is taken, and how the engines of one server are put together.
+type part int
+
+const (
+	whole part = iota // its value, added up; of a histogram the number of observations
+	sum               // of a histogram: the sum of the observations
+	mean              // its value, averaged
+)
+
 // engineNames maps what vLLM has called its metrics over the years to lab's names. The first that is there counts.
+// Counters have gone by their names with and without _total.
 var engineNames = []struct {
 	ours   string
+	part   part
 	theirs []string
 }{
-	{lab.EngineRunning, []string{"vllm:num_requests_running"}},
-	{lab.EngineWaiting, []string{"vllm:num_requests_waiting"}},
-	{lab.EngineKVUsage, []string{"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"}},
-	{lab.EnginePreempt, []string{"vllm:num_preemptions_total", "vllm:num_preemptions"}},
-	{lab.EngineHits, []string{"vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total", "vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits"}},
-	{lab.EngineQueries, []string{"vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total", "vllm:prefix_cache_queries", "vllm:gpu_prefix_cache_queries"}},
-	{lab.EnginePrompt, []string{"vllm:prompt_tokens_total", "vllm:prompt_tokens"}},
-	{lab.EngineGenerated, []string{"vllm:generation_tokens_total", "vllm:generation_tokens"}},
-	{lab.EngineDrafts, []string{"vllm:spec_decode_num_drafts_total", "vllm:spec_decode_num_drafts"}},
-	{lab.EngineDraftTokens, []string{"vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode_num_draft_tokens"}},
-	{lab.EngineAccepted, []string{"vllm:spec_decode_num_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens"}},
-	{lab.EngineSteps, []string{"vllm:iteration_tokens_total"}}, // a histogram: its count is the number of steps
+	{lab.EngineRunning, whole, []string{"vllm:num_requests_running"}},
+	{lab.EngineWaiting, whole, []string{"vllm:num_requests_waiting"}},
+	{lab.EngineKVUsage, mean, []string{"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"}},
+	{lab.EnginePreempt, whole, counter("vllm:num_preemptions")},
+	{lab.EngineHits, whole, counter("vllm:prefix_cache_hits", "vllm:gpu_prefix_cache_hits")},
+	{lab.EngineQueries, whole, counter("vllm:prefix_cache_queries", "vllm:gpu_prefix_cache_queries")},
+	{lab.EnginePrompt, whole, counter("vllm:prompt_tokens")},
+	{lab.EngineGenerated, whole, counter("vllm:generation_tokens")},
+	{lab.EngineSteps, whole, []string{"vllm:iteration_tokens_total"}}, // a histogram: each step is an observation
+	{lab.EngineQueueTime, sum, queueTime},
+	{lab.EngineQueueCount, whole, queueTime},
+	{lab.EnginePrefillTime, sum, prefillTime},
+	{lab.EnginePrefillCount, whole, prefillTime},
+	{lab.EngineDecodeTime, sum, decodeTime},
+	{lab.EngineDecodeCount, whole, decodeTime},
+	{lab.EngineDrafts, whole, counter("vllm:spec_decode_num_drafts")},
+	{lab.EngineDraftTokens, whole, counter("vllm:spec_decode_num_draft_tokens")},
+	{lab.EngineAccepted, whole, counter("vllm:spec_decode_num_accepted_tokens")},
+}
+
+// The histograms over finished requests.
+var (
+	queueTime   = []string{"vllm:request_queue_time_seconds", "vllm:time_in_queue_requests"} // the latter of some V0 engines
+	prefillTime = []string{"vllm:request_prefill_time_seconds"}
+	decodeTime  = []string{"vllm:request_decode_time_seconds"}
+)
+
+// counter lists the names that a counter may have.
+func counter(names ...string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, name+"_total", name)
+	}
+	return all
 }
 
 // engine reads a server's /metrics.
@@ -74,7 +107,8 @@ func (e *engine) scrape(ctx context.Context) (map[string]float64, error) {
 	return parseMetrics(resp.Body)
 }
 
-// parseMetrics picks lab's values out of the exposition format, summed over engines; a KV usage is averaged.
+// parseMetrics picks lab's values out of the exposition format, put together over the engines of a server that runs
+// several (data parallel): added up, a KV usage averaged.
 func parseMetrics(r io.Reader) (map[string]float64, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(r)
@@ -88,31 +122,46 @@ func parseMetrics(r io.Reader) (map[string]float64, error) {
 			if !ok {
 				continue
 			}
-			sum := 0.0
-			for _, m := range family.Metric {
-				sum += metricValue(m)
-			}
-			if name.ours == lab.EngineKVUsage {
-				sum /= float64(max(1, len(family.Metric)))
-			}
-			if !math.IsNaN(sum) && !math.IsInf(sum, 0) { // no number is no value
-				values[name.ours] = sum
+			if v, ok := together(family, name.part); ok {
+				values[name.ours] = v
 			}
 			break
 		}
 	}
-	for _, theirs := range []string{"vllm:spec_decode_num_accepted_tokens_per_pos_total", "vllm:spec_decode_num_accepted_tokens_per_pos"} {
+	for _, theirs := range counter("vllm:spec_decode_num_accepted_tokens_per_pos") {
 		byPosition(families[theirs], values)
 	}
 	return values, nil
+}
+
+// together is one value of a family over all engines. No number is no value, and of a family that is no histogram there
+// is no sum of observations.
+func together(family *dto.MetricFamily, part part) (v float64, ok bool) {
+	for _, m := range family.Metric {
+		switch {
+		case part != sum:
+			v += metricValue(m)
+		case m.Histogram != nil:
+			v += m.Histogram.GetSampleSum()
+		case m.Summary != nil:
+			v += m.Summary.GetSampleSum()
+		default:
+			return 0, false
+		}
+	}
+	if part == mean {
+		v /= float64(len(family.Metric))
+	}
+	return v, len(family.Metric) > 0 && !math.IsNaN(v) && !math.IsInf(v, 0)
 }
 
 // byPosition adds up what was accepted at each place of a draft.
 func byPosition(family *dto.MetricFamily, values map[string]float64) {
 	for _, m := range family.GetMetric() {
 		for _, l := range m.Label {
-			if l.GetName() == "position" {
-				values[lab.EngineAcceptedAt+l.GetValue()] += metricValue(m)
+			v := metricValue(m)
+			if l.GetName() == "position" && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				values[lab.EngineAcceptedAt+l.GetValue()] += v
 			}
 		}
 	}
@@ -126,6 +175,8 @@ func metricValue(m *dto.Metric) float64 {
 		return m.Counter.GetValue()
 	case m.Histogram != nil:
 		return float64(m.Histogram.GetSampleCount())
+	case m.Summary != nil:
+		return float64(m.Summary.GetSampleCount())
 	}
 	return m.Untyped.GetValue()
 }

@@ -39,6 +39,7 @@ func (b *nvmlBoard) identity() lab.Device {
 	if milliwatts, c := b.ask(askPowerLimit); c == success {
 		d.PowerLimitW = milliwatts / 1e3
 	}
+	facts(&d, b.handle, b.lib.can)
 	return d
 }
 

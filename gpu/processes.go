@@ -13,30 +13,37 @@ import (
 	"lab/internal/lab"
 )
 
-// tree samples a server's processes: the root, its descendants, and whoever else is in the process group that it leads.
+// tree samples a server's processes: the root, its descendants, and whoever else is in the process group or the session
+// that it leads.
 type tree struct {
-	root  int
-	start uint64 // of the root
-	lists bool   // the kernel lists children
-	group int    // 0: the root leads none, so that its group holds others too
-	known map[int]*member
-	gone  float64 // CPU seconds of processes that have ended, as last seen: the sum never falls
-	reads int
+	root    int
+	start   uint64 // of the root
+	lists   bool   // the kernel lists children
+	group   int    // 0: the root leads none, so that its group holds others too
+	session int    // 0: the root leads none
+	known   map[int]*member
+	cpu     map[string]float64 // CPU seconds by part, of processes that have ended too: a sum never falls
+	titles  titles
+	reads   int
 }
 
 // member is one process; a pid that comes back is told by its start.
 type member struct {
 	start   uint64
 	process *process.Process
-	cpu     float64
+	cpu     float64 // counted so far
+	part    string
 }
 
 func newTree(root int) *tree {
-	t := &tree{root: root, known: map[int]*member{}}
+	t := &tree{root: root, known: map[int]*member{}, cpu: map[string]float64{}, titles: "/proc"}
 	if s, ok := readStat(root); ok {
 		t.start = s.start
 		if s.group == root {
 			t.group = root
+		}
+		if s.session == root {
+			t.session = root
 		}
 	}
 	_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
@@ -46,8 +53,8 @@ func newTree(root int) *tree {
 
 // stat is what the kernel says of a process's place.
 type stat struct {
-	parent, group int
-	start         uint64 // clock ticks since boot
+	parent, group, session int
+	start                  uint64 // clock ticks since boot
 }
 
 // readStat reads /proc/PID/stat; fields are counted behind the name, which may hold spaces and brackets.
@@ -61,15 +68,16 @@ func readStat(pid int) (stat, bool) {
 
 func parseStat(text string) (s stat, ok bool) {
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	const parent, group, start = 1, 2, 19 // fields 4, 5 and 22 of proc(5)
+	const parent, group, session, start = 1, 2, 3, 19 // fields 4, 5, 6 and 22 of proc(5)
 	if len(fields) <= start {
 		return stat{}, false
 	}
-	var errs [3]error
+	var errs [4]error
 	s.parent, errs[0] = strconv.Atoi(fields[parent])
 	s.group, errs[1] = strconv.Atoi(fields[group])
-	s.start, errs[2] = strconv.ParseUint(fields[start], 10, 64)
-	if errs != [3]error{} {
+	s.session, errs[2] = strconv.Atoi(fields[session])
+	s.start, errs[3] = strconv.ParseUint(fields[start], 10, 64)
+	if errs != [4]error{} {
 		return stat{}, false
 	}
 	return s, true
@@ -96,7 +104,7 @@ func (t *tree) pids() map[int]stat {
 		below := map[int][]int{}
 		for pid, s := range scan() {
 			below[s.parent] = append(below[s.parent], pid)
-			if t.group != 0 && s.group == t.group {
+			if t.leads(s) {
 				from = append(from, pid)
 			}
 		}
@@ -147,14 +155,20 @@ func scan() map[int]stat {
 	return all
 }
 
-func (t *tree) read(at func() time.Duration) (lab.Sample, bool) {
+// leads says whether a process is in the group or the session that the root leads.
+func (t *tree) leads(s stat) bool {
+	return t.group != 0 && s.group == t.group || t.session != 0 && s.session == t.session
+}
+
+// read gives the sum over the tree and the parts that a vLLM server has.
+func (t *tree) read(at func() time.Duration) []lab.Sample {
 	if t.root == 0 {
-		return lab.Sample{}, false
+		return nil
 	}
 	before := at()
-	alive := map[int]bool{}
-	var rss, cpu float64
-	for pid, s := range t.pids() {
+	places := t.pids()
+	rss, count := map[string]float64{}, map[string]float64{}
+	for pid, s := range places {
 		m := t.member(pid, s.start)
 		if m == nil {
 			continue
@@ -163,27 +177,39 @@ func (t *tree) read(at func() time.Duration) (lab.Sample, bool) {
 		if err != nil {
 			continue
 		}
-		alive[pid] = true
-		m.cpu = times.User + times.System
+		m.part = t.partOf(pid, places)
+		now := times.User + times.System
+		t.cpu[m.part] += max(0, now-m.cpu)
+		m.cpu = max(now, m.cpu)
+		count[m.part]++
 		if info, err := m.process.MemoryInfo(); err == nil {
-			rss += float64(info.RSS)
+			rss[m.part] += float64(info.RSS)
 		}
 	}
 	for pid, m := range t.known {
-		if !alive[pid] {
-			t.gone += m.cpu
+		if s, alive := places[pid]; !alive || s.start != m.start {
 			delete(t.known, pid)
-			continue
 		}
-		cpu += m.cpu
 	}
 	after := at()
-	if len(alive) == 0 {
-		return lab.Sample{}, false
+	if len(count) == 0 {
+		return nil
 	}
-	return lab.Sample{At: (before + after) / 2, Took: after - before, Device: "server", Values: map[string]float64{
-		lab.ProcCPU: cpu + t.gone, lab.ProcRSS: rss, lab.ProcCount: float64(len(alive)),
-	}}, true
+	whole := map[string]float64{lab.ProcCPU: 0, lab.ProcRSS: 0, lab.ProcCount: 0}
+	samples := []lab.Sample{{At: (before + after) / 2, Took: after - before, Device: "server", Values: whole}}
+	for _, part := range serverParts {
+		cpu, ran := t.cpu[part]
+		if !ran {
+			continue
+		}
+		samples = append(samples, lab.Sample{At: (before + after) / 2, Took: after - before, Device: part, Values: map[string]float64{
+			lab.ProcCPU: cpu, lab.ProcRSS: rss[part], lab.ProcCount: count[part],
+		}})
+		whole[lab.ProcCPU] += cpu
+		whole[lab.ProcRSS] += rss[part]
+		whole[lab.ProcCount] += count[part]
+	}
+	return samples
 }
 
 func (t *tree) member(pid int, start uint64) *member {
@@ -194,9 +220,6 @@ func (t *tree) member(pid int, start uint64) *member {
 	p, err := process.NewProcess(int32(pid))
 	if err != nil {
 		return nil
-	}
-	if old != nil {
-		t.gone += old.cpu
 	}
 	m := &member{start: start, process: p}
 	t.known[pid] = m
@@ -211,7 +234,7 @@ func (t *tree) holds(pid int) (ours, known bool) {
 		if !ok {
 			return false, false
 		}
-		if pid == t.root && s.start == t.start || t.group != 0 && s.group == t.group {
+		if pid == t.root && s.start == t.start || t.leads(s) {
 			return true, true
 		}
 		pid = s.parent

@@ -30,7 +30,7 @@ func TestAProcessThatLostItsParentStaysWithTheServersGroup(t *testing.T) {
 	}
 	var before lab.Sample
 	for before.Values[lab.ProcCPU] == 0 {
-		before, _ = tree.read(at)
+		before = tree.read(at)[0]
 	}
 	if before.Values[lab.ProcCount] < 2 || before.Values[lab.ProcRSS] <= 0 || before.Device != "server" {
 		t.Errorf("%+v", before)
@@ -50,8 +50,8 @@ func TestAProcessThatLostItsParentStaysWithTheServersGroup(t *testing.T) {
 			break
 		}
 	}
-	after, ok := tree.read(at)
-	if !ok || after.Values[lab.ProcCPU] < before.Values[lab.ProcCPU] {
+	after := tree.read(at)[0]
+	if after.Values[lab.ProcCPU] < before.Values[lab.ProcCPU] {
 		t.Errorf("CPU time fell from %g s to %g s when a process ended", before.Values[lab.ProcCPU], after.Values[lab.ProcCPU])
 	}
 }
@@ -60,14 +60,15 @@ func TestAProcessNumberThatCameBackIsSomebodyElse(t *testing.T) {
 	tree := newTree(sleeper(t, "exec sleep 60"))
 	tree.start++ // as if the root had ended and another had got its number
 	tree.group = 0
-	if s, ok := tree.read(func() time.Duration { return 0 }); ok {
+	tree.session = 0
+	if s := tree.read(func() time.Duration { return 0 }); s != nil {
 		t.Errorf("%+v", s)
 	}
 }
 
 func TestTheNameOfAProcessMayHoldBrackets(t *testing.T) {
 	const text = "12 (a) R 9 (x)) S 34 56 7 8 9 0 0 0 0 0 11 12 0 0 20 0 1 0 4711 99 100"
-	if s, ok := parseStat(text); !ok || (s != stat{parent: 34, group: 56, start: 4711}) {
+	if s, ok := parseStat(text); !ok || (s != stat{parent: 34, group: 56, session: 7, start: 4711}) {
 		t.Errorf("%+v, %v", s, ok)
 	}
 }

@@ -165,10 +165,10 @@ const flushEvery = 200 * time.Millisecond
 // newHostLoop reads everything but GPUs and the engine, watches the loop of the GPUs, and sends what was read.
 func newHostLoop(cfg Config, g *gpuLoop, o *output) *loop {
 	l := &loop{}
-	clock, host, processes := cfg.Epoch.Clock(), &hostReader{}, newTree(cfg.ServerPID)
+	clock, host, processes := cfg.Epoch.Clock(), newHostReader("/"), newTree(cfg.ServerPID)
 	l.add(time.Second, func() { o.sample(host.read(clock.Now)) })
 	l.add(time.Second, func() {
-		if s, ok := processes.read(clock.Now); ok {
+		for _, s := range processes.read(clock.Now) {
 			o.sample(s)
 		}
 	})

@@ -1,14 +1,15 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"lab/internal/box"
 	"lab/internal/lab"
+	"lab/internal/report"
 )
 
 type doctorOptions struct {
@@ -21,12 +22,16 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what a measurement on this machine would meet",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return doctor(cmd, o) },
+		Long: `doctor looks at the GPUs, at vllm, and at what of the host, its limits, clocks and disk changes figures, and
+says what to type where something should be changed. It changes nothing itself. docs/doctor.md says of each
+finding why it matters. It exits with code 4 where a measurement cannot start.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return doctor(cmd, o) },
 	}
 	cmd.Flags().StringVar(&o.server.Venv, "venv", "", "look for vllm in this virtual environment")
 	cmd.Flags().StringVar(&o.server.Executable, "executable", "", "look for vllm at this path")
 	cmd.Flags().StringVar(&o.server.Python, "python", "", "look for vllm with this interpreter")
+	cmd.Flags().StringVar(&o.server.Model, "model", "", "look for this model too: a folder, or a name in the Hugging Face cache")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
 	addRecord(cmd)
 	return cmd
@@ -45,37 +50,22 @@ func doctor(cmd *cobra.Command, o doctorOptions) error {
 	if err != nil {
 		return fmt.Errorf("find own binary: %w", err)
 	}
-	checks := box.Doctor(cmd.Context(), box.Place{Self: self, Path: os.Getenv("PATH"), CacheDir: cache, DataDir: dir, Server: o.server})
-	if err := printChecks(cmd, checks, o.json); err != nil {
+	host, checks := box.Doctor(cmd.Context(), box.Place{
+		Self: self, Path: os.Getenv("PATH"), CacheDir: cache, DataDir: dir, Getenv: os.Getenv, Server: o.server,
+	})
+	if err := interrupted(cmd.Context(), nil); err != nil {
 		return err
 	}
-	for _, c := range checks {
-		if c.State == box.Obstacle {
-			return &toldError{exitPreflight}
-		}
+	if o.json {
+		err = report.DoctorJSON(cmd.OutOrStdout(), version(), host, checks)
+	} else {
+		err = report.Doctor(cmd.OutOrStdout(), checks, look(cmd))
 	}
-	return nil
-}
-
-func printChecks(cmd *cobra.Command, checks []box.Check, asJSON bool) error {
-	out := cmd.OutOrStdout()
-	if asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
-			Schema string      `json:"schema"`
-			Lab    string      `json:"lab_version"`
-			Checks []box.Check `json:"checks"`
-		}{"lab.doctor/v1", version(), checks})
+	if err != nil {
+		return err
 	}
-	marks := map[box.State]string{box.Good: "ok", box.Noted: "note", box.Doubt: "WARNING", box.Obstacle: "OBSTACLE"}
-	for _, c := range checks {
-		if _, err := fmt.Fprintf(out, "%-7s %-9s %s\n", c.Group, marks[c.State], c.Text); err != nil {
-			return err
-		}
-		if c.Fix != "" {
-			fmt.Fprintf(out, "%-7s %-9s -> %s\n", "", "", c.Fix)
-		}
+	if slices.ContainsFunc(checks, func(c box.Check) bool { return c.State == box.Obstacle }) {
+		return &toldError{exitPreflight}
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ func scriptParams(dir string) testscript.Params {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
+			"stranger": stranger,
 			"await":    await,
 			"signal":   sendSignal,
 			"noserver": noServer,

@@ -13,8 +13,8 @@ var noises = []string{"none", "linear", "warm-up", "ar1", "heavy", "carry-over"}
 // trialCV is the noise from run to run of the model: relative standard deviation of a run's figure.
 const trialCV = 0.012
 
-// drifts are the parts of log y that the kind of noise adds at each slot.
-func drifts(random *rand.Rand, kind, order string) []float64 {
+// slotNoise are the parts of log y that the kind of noise adds at each slot.
+func slotNoise(random *rand.Rand, kind, order string) []float64 {
 	n := len(order)
 	out := make([]float64, n)
 	slow := newAR(random, 0.8, 0.02)
@@ -47,7 +47,7 @@ func newAR(random *rand.Rand, rho, sd float64) func() float64 {
 
 // noisyRuns makes the figures of an A/B's runs: time per token in seconds, B slower by effect.
 func noisyRuns(random *rand.Rand, kind, order string, effect float64) []float64 {
-	values := drifts(random, kind, order)
+	values := slotNoise(random, kind, order)
 	for t := range values {
 		start := trialCV * random.NormFloat64()
 		if kind == "heavy" && random.Float64() < 0.1 {

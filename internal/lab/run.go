@@ -134,6 +134,7 @@ type ServerFacts struct {
 	Stages     []Stage           `json:"stages,omitempty"`   // the start-up, split
 	Inert      []string          `json:"inert,omitempty"`    // keys passed that the engine ignores, each with why
 	Stop       *Stop             `json:"stop,omitempty"`
+	GPUs       []GPUUse          `json:"gpus,omitempty"` // memory of each GPU around the run, and whose it was
 }
 
 // Stage is one part of a server's start-up.
@@ -149,26 +150,4 @@ type Stop struct {
 	Exit      string        `json:"exit"`
 	Signals   []string      `json:"signals"`             // what was sent, in order
 	Leftovers []string      `json:"leftovers,omitempty"` // processes, ports, shared memory that had to be cleaned, each a sentence
-}
-
-// Host is a fingerprint of the machine a run was made on.
-type Host struct {
-	Name   string   `json:"name"`
-	OS     string   `json:"os"`
-	Kernel string   `json:"kernel"`
-	CPU    string   `json:"cpu"`
-	Cores  int      `json:"cores"`
-	Memory Bytes    `json:"memory"`
-	GPUs   []Device `json:"gpus,omitempty"`
-	Driver string   `json:"driver,omitempty"`
-	BootID string   `json:"boot_id,omitempty"`
-}
-
-// Device is one GPU.
-type Device struct {
-	Index       int     `json:"index"`
-	UUID        string  `json:"uuid"`
-	Name        string  `json:"name"`
-	Memory      Bytes   `json:"memory"`
-	PowerLimitW float64 `json:"power_limit_w,omitempty"`
 }

@@ -150,9 +150,7 @@ func (c *checker) hardware() {
 	if !gpus && !c.run.Experiment.Telemetry.Off {
 		c.add(lab.Note, "no-gpu", "no GPU was sampled%s", c.whyNoGPU())
 	}
-	if foreign > 0 {
-		c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run", foreign)
-	}
+	c.foreign(foreign)
 	if thermal > 0 {
 		c.add(lab.Invalid, "throttled", "a GPU slowed down because it was too hot (%d of %d samples)", thermal, read)
 	}

@@ -114,6 +114,16 @@ func (w *window) inside(device, name string) []float64 {
 	return values
 }
 
+// ratio of the increases of two counters of the engine over the phase.
+func (w *window) ratio(of, by string) (float64, int, bool) {
+	part, n, ok := w.increase("engine", of)
+	base, _, counted := w.increase("engine", by)
+	if !ok || !counted || base <= 0 {
+		return 0, 0, false
+	}
+	return part / base, n, true
+}
+
 // sampled computes the metrics that rest on samples.
 func (w *window) sampled(name string, length float64) (value float64, n int, ok bool) {
 	rate := func(device, counter string) (float64, int, bool) {
@@ -147,12 +157,15 @@ func (w *window) sampled(name string, length float64) (value float64, n int, ok 
 		}
 		return slices.Max(values), len(values), true
 	case "prefix_hit_share":
-		hits, n, ok := w.increase("engine", lab.EngineHits)
-		queries, _, asked := w.increase("engine", lab.EngineQueries)
-		if !ok || !asked || queries <= 0 {
-			return 0, 0, false
-		}
-		return hits / queries, n, true
+		return w.ratio(lab.EngineHits, lab.EngineQueries)
+	case "queue_time.mean":
+		return w.ratio(lab.EngineQueueTime, lab.EngineQueueCount)
+	case "prefill_time.mean":
+		return w.ratio(lab.EnginePrefillTime, lab.EnginePrefillCount)
+	case "decode_time.mean":
+		return w.ratio(lab.EngineDecodeTime, lab.EngineDecodeCount)
+	case "spec_accept_share":
+		return w.ratio(lab.EngineAccepted, lab.EngineDraftTokens)
 	case "preemptions":
 		return w.increase("engine", lab.EnginePreempt)
 	case "server_cpu":

@@ -172,6 +172,7 @@ func sealed() lab.Sealed {
 				GPUs: []lab.Device{{Name: "NVIDIA H100 80GB HBM3", Memory: 80 << 30, UUID: "GPU-5f1e"}}},
 			Server: lab.ServerFacts{Version: "0.32.0", Inert: []string{"swap_space: this engine has no swap, so it does nothing"},
 				Stages: []lab.Stage{{Name: "import", At: time.Second, Took: 20 * time.Second}, {Name: "weights", At: 21 * time.Second, Took: 40 * time.Second}, {Name: "canary", At: 61 * time.Second, Took: 2 * time.Second}},
+				GPUs:   []lab.GPUUse{{UUID: "GPU-5f1e", Before: is(lab.Bytes(600 << 20)), Loaded: is(lab.Bytes(72 << 30)), Stopped: is(lab.Bytes(610 << 20)), Server: is(lab.Bytes(71 << 30)), Method: lab.ByPID}},
 				Stop:   &lab.Stop{Took: time.Second, Leftovers: []string{"process 4121 was killed"}}},
 			Findings: []lab.Finding{{Code: "client-lag", Level: lab.Invalid, Detail: "phase load: the client was the limit: it sent up to 41.0 ms late (p99; at most 5.0 ms may be)"},
 				{Code: "power-cap", Level: lab.Note, Detail: "a GPU ran at its power limit in 31 % of the samples"}},

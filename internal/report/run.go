@@ -35,6 +35,14 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 	}
 	for _, d := range r.Host.GPUs {
 		g.add("", fmt.Sprintf("GPU %d: %s, %.0f GiB, driver %s", d.Index, d.Name, d.Memory.GiB(), r.Host.Driver))
+		for _, use := range r.Server.GPUs {
+			if use.UUID != d.UUID {
+				continue
+			}
+			for _, line := range gpuMemory(use) {
+				g.add("", "  "+line)
+			}
+		}
 	}
 	if d := s.Summary.Definitions; d > 0 && d != metric.Definitions { // 0: by another program
 		g.add("formulas", fmt.Sprintf("definitions %d, today's are %d: see docs/metrics.md", d, metric.Definitions))

@@ -134,13 +134,24 @@ func (l *Lab) askMachine(ctx context.Context, r *Ready) error {
 		if r.found, err = gpu.Probe(ctx, []string{l.Self}, lab.Telemetry{}, ""); err != nil {
 			r.found.Note = err.Error()
 		}
-		host.GPUs, host.Driver = r.found.Devices, r.found.Driver
+		host.GPUs, host.Driver, host.CUDA = r.found.Devices, r.found.Driver, r.found.CUDA
 	}
 	r.host = host
 	if e.Telemetry.Require && e.Server.Simulator == nil && len(host.GPUs) == 0 {
 		return obstacle("telemetry.require asks for a GPU and there is none (%s)", r.found.Note)
 	}
 	return nil
+}
+
+// present is the fingerprint of the machine at this moment: it may have changed since the experiment was prepared. The
+// GPUs are those of then; the run asks for them anew before it starts its server.
+func (r Ready) present() lab.Host {
+	now, err := gpu.Host()
+	if err != nil {
+		return r.host
+	}
+	now.GPUs, now.Driver, now.CUDA = r.host.GPUs, r.host.Driver, r.host.CUDA
+	return now
 }
 
 // Lock takes the box for measuring: the GPUs that any of the experiments may use, or the host where there is none. Then

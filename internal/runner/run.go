@@ -71,11 +71,13 @@ type job struct {
 	writer *store.Writer
 	status status
 
-	scratch string            // the server's folder for temporary files
-	fault   error             // of lab or the machine, not of the server under test
-	before  map[string]uint64 // memory used on each GPU before the start
-	serving *serving          // the server, while it runs
-	up      bool              // there was a server to measure
+	scratch string    // the server's folder for temporary files
+	fault   error     // of lab or the machine, not of the server under test
+	before  gpu.Found // what was on the GPUs before the start
+	serving *serving  // the server, while it runs
+	up      bool      // there was a server to measure
+
+	strangers []lab.GPUUse // who else was seen on the GPUs under load
 }
 
 func (j *job) begin() error {
@@ -84,7 +86,7 @@ func (j *job) begin() error {
 	e := j.ready.Experiment
 	j.run = lab.Run{
 		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Try: j.at.try, Slot: j.at.slot, Sweep: j.at.sweep, Baseline: j.capture(),
-		Experiment: e, Key: e.Key(), Host: j.ready.host, Epoch: epoch,
+		Experiment: e, Key: e.Key(), Host: j.ready.present(), Epoch: epoch,
 		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
 	}
 	var err error
@@ -115,6 +117,7 @@ func (j *job) measure(ctx context.Context) {
 	target, server, err := j.serve(ctx)
 	if j.up = err == nil; j.up {
 		err = j.load(ctx, target, server)
+		j.attribute(ctx, server)
 	}
 	if j.at.keep && err == nil && server != nil {
 		j.leave(server)
@@ -320,11 +323,14 @@ func (j *job) sample(ctx context.Context, t target) <-chan struct{} {
 	if e.Server.Simulator != nil {
 		cfg.SimURL = t.URL
 	}
+	look, wait := j.nameStrangers(ctx, t.pid)
 	go func() {
 		defer close(done)
+		defer wait()
 		keep := func(s lab.Sample) {
 			j.writer.Sample(s)
 			j.status.sample(s)
+			look(s)
 		}
 		gpu.Watch(ctx, []string{j.lab.Self}, cfg, keep, j.event) // what was lost is an event
 	}()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"lab/gpu"
 	"lab/internal/lab"
 	"lab/supervisor"
 )
@@ -19,8 +20,8 @@ type serving struct {
 	began   lab.Epoch // of the run that started it: its clock dates the log
 	first   string    // that run's ID
 	scratch string
-	before  map[string]uint64
-	runs    int // made on it
+	before  gpu.Found // what was on the GPUs before its start
+	runs    int       // made on it
 
 	mu   sync.Mutex
 	job  *job          // nil between two runs
@@ -81,7 +82,7 @@ func (j *job) takeOver(s *serving) (target, *supervisor.Server, error) {
 	j.serving, j.scratch, j.before = s, s.scratch, s.before
 	s.to(j)
 	facts := s.facts
-	facts.Stages = nil // the start-up was in the first run
+	facts.Stages, facts.GPUs = nil, nil // the start-up was in the first run
 	j.keepFacts(facts)
 	f := lab.Finding{Code: "shared-server", Level: lab.Note,
 		Detail: fmt.Sprintf("run %d on one server: its start-up is recorded with run %s", s.runs+1, s.first)}

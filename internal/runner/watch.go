@@ -63,20 +63,21 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 	return &supervisor.DeathError{Failure: *server.Hung(detail)}
 }
 
-// readBaseline notes how much memory of each GPU is in use before the server starts.
+// readBaseline notes what is on the GPUs before the server starts, and how they are set up by now.
 func (j *job) readBaseline(ctx context.Context) {
 	if len(j.ready.host.GPUs) == 0 || j.run.Experiment.Attached() {
 		return
 	}
 	if found, err := gpu.Probe(ctx, []string{j.lab.Self}, lab.Telemetry{}, ""); err == nil {
-		j.before = found.MemoryUsed
+		j.before = found
+		j.run.Host.GPUs, j.run.Host.Driver, j.run.Host.CUDA = found.Devices, found.Driver, found.CUDA
 	}
 }
 
 // settle waits until the memory of the GPUs is back near its level before the run: the next server must not start
 // into the leavings of this one.
 func (j *job) settle(ctx context.Context) {
-	if len(j.before) == 0 {
+	if len(j.before.MemoryUsed) == 0 {
 		return
 	}
 	const tolerance = 256 << 20 // the driver's own bookkeeping moves by some tens of MiB
@@ -88,9 +89,10 @@ func (j *job) settle(ctx context.Context) {
 			held = err.Error()
 			continue
 		}
+		gpu.Settled(j.run.Server.GPUs, found)
 		held = ""
 		for uuid, used := range found.MemoryUsed {
-			if before := j.before[uuid]; used > before+tolerance {
+			if before := j.before.MemoryUsed[uuid]; used > before+tolerance {
 				held = fmt.Sprintf("%s holds %s more than before the run", uuid, lab.Bytes(used-before))
 			}
 		}
