@@ -69,7 +69,7 @@ func TestTheRateOfTheFastGroupIsHalfThePeriodAtWhichTheGPURenewsItsValues(t *tes
 			if v, _ := last(samples, "gpu0", lab.GPUUtilPeriod); v < 0.166 || v > 0.168 {
 				t.Errorf("utilisation renewed every 0.167 s: measured %g", v)
 			}
-			if len(events) != 1 {
+			if len(events) > 0 {
 				t.Errorf("events %q", events)
 			}
 		})
