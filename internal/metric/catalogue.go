@@ -73,8 +73,6 @@ var singles = []Metric{
 	{Name: "decode_time.mean", Title: "decode time", Unit: "s", Sense: Neither, Formula: "mean over requests that ended in the phase: first to last token, by the engine's counters"},
 	{Name: "spec_accept_share", Title: "drafts accepted", Unit: "share", Sense: Neither, Share: true, Formula: "draft tokens accepted / drafted, over the phase, by the engine's counters"},
 	{Name: "server_cpu", Title: "server CPU", Unit: "cores", Sense: Neither, Formula: "CPU time of the server's processes over the phase / its length"},
-	{Name: "sampler_cpu", Title: "sampler CPU", Unit: "cores", Sense: Neither, Own: true, Formula: "CPU time of the process that samples the hardware over the phase / its length"},
-	{Name: "sampler_late.p99", Title: "sampler lateness p99", Unit: "s", Sense: Neither, Own: true, Formula: "99th percentile of how late a reading of GPU power began, over the whole run"},
 	{Name: "startup", Title: "server start-up", Unit: "s", Sense: Lower, Formula: "server ready, a first token included - server process started; once a run"},
 }
 

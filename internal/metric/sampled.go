@@ -174,10 +174,6 @@ func (w *window) sampled(name string, length float64) (value float64, n int, ok 
 		return w.increase("engine", lab.EnginePreempt)
 	case "server_cpu":
 		return rate("server", lab.ProcCPU)
-	case "sampler_cpu":
-		return rate("sampler", lab.SamplerCPU)
-	case "sampler_late.p99":
-		return w.latest("sampler", "fast_"+lab.SamplerLateP99, "fast_"+lab.SamplerReads)
 	}
 	return 0, 0, false
 }
