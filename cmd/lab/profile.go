@@ -27,7 +27,7 @@ func newProfile() *cobra.Command {
 func newProfileShow() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show FILE",
+		Use:   "show ID|FILE",
 		Short: "Say where the time of a profiled window went",
 		Long: `Read a trace of the torch profiler (*.pt.trace.json or *.pt.trace.json.gz, whoever recorded it) and say
 where the time went: steps of prefill, decode and both, how long the GPU was busy, why it was idle,
@@ -42,7 +42,23 @@ Files of any size are read in one pass. One that breaks off gives what could be 
 	return cmd
 }
 
-func showProfile(cmd *cobra.Command, name string, asJSON bool) error {
+func showProfile(cmd *cobra.Command, ref string, asJSON bool) error {
+	paths, err := traceOf(cmd, ref)
+	if err != nil {
+		return err
+	}
+	for i, path := range paths {
+		if i > 0 && !asJSON {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		if err := showTrace(cmd, path, asJSON); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func showTrace(cmd *cobra.Command, name string, asJSON bool) error {
 	summary, err := profiling.Read(cmd.Context(), name)
 	if errors.As(err, new(*profiling.NotTraceError)) {
 		return &fileError{fmt.Errorf("profile show: %w", err)}

@@ -16,6 +16,8 @@ type Experiment struct {
 	Margin    float64   `json:"margin,omitempty"`  // relative difference that does not matter, 0.03 = 3 %
 	Telemetry Telemetry `json:"telemetry"`
 	SLO       []SLO     `json:"slo,omitempty"`
+
+	Profile *ProfileWindow `json:"profile,omitempty"` // nil: no extra run with the profiler on
 }
 
 // Server says which vLLM server to run and how, or which running one to use.
