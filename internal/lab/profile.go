@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,41 @@ const (
 	ProfileByConfig = "config" // --profiler-config, vLLM 0.13 and later
 	ProfileByEnv    = "env"    // VLLM_TORCH_PROFILER_DIR and its kin, vLLM 0.15 and before
 )
+
+// WithDefaults fills in what was left out.
+func (w ProfileWindow) WithDefaults() ProfileWindow {
+	if w.Iterations == 0 {
+		w.Iterations = 32
+	}
+	if w.Start == "" {
+		w.Start = "warm"
+	}
+	return w
+}
+
+// profile finds what cannot be profiled that way. Which mechanism the installed vllm has, the supervisor asks later.
+func (v *validator) profile(s Server, w ProfileWindow) {
+	if s.BaseURL != "" {
+		v.fault("profile", "needs a server that lab starts: only such a one writes its traces into the run's folder (with base_url: lab bench --profile)")
+	}
+	if w.Iterations < 1 || w.Iterations > MaxProfileIterations {
+		v.fault("profile.iterations", "%d is out of range: 1 to %d steps", w.Iterations, MaxProfileIterations)
+	}
+	if _, err := ParseProfileStart(w.Start); err != nil {
+		v.fault("profile.start", "%v", err)
+	}
+	if m := w.Mechanism; m != "" && m != ProfileByConfig && m != ProfileByEnv {
+		v.fault("profile.mechanism", "%q is not one of %s, %s", m, ProfileByConfig, ProfileByEnv)
+	}
+	if _, given := s.Env["VLLM_TORCH_PROFILER_DIR"]; given {
+		v.fault("server.env.VLLM_TORCH_PROFILER_DIR", "is set by lab in the profiled run, to the run's folder: remove the line")
+	}
+	for name := range s.Args {
+		if flag := strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-"); flag == "profiler-config" || strings.HasPrefix(flag, "profiler-config.") {
+			v.fault("server.args."+name, "is set by lab in the profiled run: say what to record under profile")
+		}
+	}
+}
 
 // MaxProfileIterations bounds a window: what it holds is written to the disk in one piece while the server stands still.
 const MaxProfileIterations = 10_000
