@@ -16,9 +16,10 @@ import (
 
 type abOptions struct {
 	measureOptions
-	ask    runner.Ask
-	gate   bool
-	dryRun bool
+	ask     runner.Ask
+	gate    bool
+	dryRun  bool
+	profile bool
 }
 
 func newAB() *cobra.Command {
@@ -40,6 +41,7 @@ worse, inconclusive or invalid. docs/statistics.md explains the words.`,
 	cmd.Flags().Uint64Var(&o.ask.Seed, "seed", 0, "seed of the coin that chooses the first arm (default: drawn)")
 	cmd.Flags().DurationVar(&o.ask.MaxTime, "max-time", 0, "leave out pairs that do not fit into this time")
 	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse, 8 when the call is inconclusive")
+	cmd.Flags().BoolVar(&o.profile, "profile", false, "add a profiled run of each arm at the end, and put what differs under the verdict")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be seen, and stop")
 	return cmd
 }
@@ -49,11 +51,15 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	if err != nil {
 		return err
 	}
-	readyA, errA := b.load(cmd, nameA)
+	load := b.load
+	if o.profile {
+		load = b.loadToProfile
+	}
+	readyA, errA := load(cmd, nameA)
 	if cmd.Context().Err() != nil {
 		return errA
 	}
-	readyB, errB := b.load(cmd, nameB)
+	readyB, errB := load(cmd, nameB)
 	if err := errors.Join(errA, errB); err != nil { // the faults of both files at once
 		return err
 	}
@@ -67,10 +73,21 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	if o.dryRun {
 		return printPlan(cmd, b, plan, o)
 	}
-	if err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime); err != nil {
+	profiles, lost, err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime)
+	if err != nil {
 		return err
 	}
-	return printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+	called := printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+	if called != nil && !errors.As(called, new(*toldError)) {
+		return called
+	}
+	if err := printEvidence(cmd, profiles, o.json); err != nil {
+		return err
+	}
+	if lost != nil && (called == nil || !errors.As(lost, new(*toldError))) {
+		return lost
+	}
+	return called
 }
 
 func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
@@ -86,10 +103,11 @@ func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
 	return report.PlanText(cmd.OutOrStdout(), plan, shown, look(cmd))
 }
 
-func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, limit time.Duration) error {
+// measureAB makes the runs of a plan, and then the profiled ones; lost says what became of those that came to nothing.
+func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, limit time.Duration) (profiles []lab.Sealed, lost, err error) {
 	lock, err := b.lab.Lock(cmd.Context(), readyA, readyB)
 	if err != nil {
-		return interrupted(cmd.Context(), err)
+		return nil, nil, interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
 	b.line.Print(fmt.Sprintf("plan %s: %d pairs, order %s; records in %s", plan.ID, plan.Pairs, plan.Order, b.lab.DB.Dir()))
@@ -100,13 +118,17 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", failed)
 		tellFailure(cmd, failed.Run)
 		tellKept(cmd, plan)
-		return &toldError{exitServer}
+		return nil, nil, &toldError{exitServer}
 	}
-	if err == nil {
-		return nil // all runs were made, even where the user meant to stop the last
+	if err != nil {
+		tellKept(cmd, plan)
+		return nil, nil, interrupted(cmd.Context(), err)
 	}
-	tellKept(cmd, plan)
-	return interrupted(cmd.Context(), err)
+	if cmd.Context().Err() != nil { // all runs were made, even where the user meant to stop the last
+		return nil, nil, nil
+	}
+	profiles, lost = profileArms(cmd, b, plan, readyA, readyB)
+	return profiles, lost, nil
 }
 
 func tellKept(cmd *cobra.Command, plan lab.Plan) {

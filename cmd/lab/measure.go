@@ -81,6 +81,26 @@ func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
 	if err != nil {
 		return runner.Ready{}, err
 	}
+	return b.check(cmd, file)
+}
+
+// loadToProfile reads an experiment that will be profiled, whether its file has a word about that or not.
+func (b *bench) loadToProfile(cmd *cobra.Command, name string) (runner.Ready, error) {
+	file, err := matrices.Load(name)
+	if err != nil {
+		return runner.Ready{}, err
+	}
+	if file.Experiment.Profile == nil {
+		w := lab.ProfileWindow{}.WithDefaults()
+		file.Experiment.Profile = &w
+		if faults := file.Experiment.Validate(); len(faults) > 0 {
+			return runner.Ready{}, file.Locate(faults)
+		}
+	}
+	return b.check(cmd, file)
+}
+
+func (b *bench) check(cmd *cobra.Command, file *matrices.File) (runner.Ready, error) {
 	if faults := checkPrimary(file.Experiment); faults != nil {
 		return runner.Ready{}, file.Locate(faults)
 	}

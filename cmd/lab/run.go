@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,15 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	return runError(cmd, sealed.Run)
+	failed := runError(cmd, sealed.Run)
+	if sealed.Run.Outcome != lab.Complete {
+		return failed
+	}
+	after := profileAfter(cmd, b, ready, o.json)
+	if after != nil && (failed == nil || !errors.As(after, new(*toldError))) {
+		return after
+	}
+	return failed
 }
 
 // runError is how a run that was recorded ends the command.

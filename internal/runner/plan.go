@@ -59,6 +59,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 		primary = metric.Default(phase.Load)
 	}
 	now := time.Now()
+	a.Profile, b.Profile = nil, nil // the profiled runs are beside the plan
 	return lab.Plan{
 		ID: lab.NewID(now), Made: now.UTC().Round(0), Name: name, Pairs: pairs, Seed: seed,
 		Order: compare.Order(pairs, seed), Phase: phase.Name, Primary: primary,

@@ -24,6 +24,7 @@ type place struct {
 	block, slot int
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
+	profiled    bool   // with the server's profiler on; never judged
 
 	sweep *lab.SweepPlace
 	on    *serving // made on this server, which runs already; nil: on one of its own
@@ -49,6 +50,14 @@ type made struct {
 }
 
 func (l *Lab) runOn(ctx context.Context, r Ready, at place) (made, error) {
+	if at.profiled {
+		r = r.toProfile()
+		if err := l.roomForTraces(r); err != nil {
+			return made{on: at.on}, err
+		}
+	} else {
+		r.Experiment.Profile = nil // a run of the same file without the block is a run of the same thing
+	}
 	j := &job{lab: l, ready: r, at: at}
 	if err := j.begin(); err != nil {
 		return made{on: at.on}, err
@@ -73,6 +82,7 @@ type job struct {
 	before  map[string]uint64 // memory used on each GPU before the start
 	serving *serving          // the server, while it runs
 	up      bool              // there was a server to measure
+	capture *capture          // nil: not profiled
 }
 
 func (j *job) begin() error {
@@ -111,6 +121,7 @@ func (j *job) measure(ctx context.Context) {
 		if server != nil {
 			j.stop(ctx, server)
 		}
+		j.capture.collect(j.up)
 		os.RemoveAll(j.scratch)
 		j.serving = nil
 	}
@@ -171,6 +182,11 @@ func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.at.profiled {
+		if launch, err = j.prepareCapture(launch); err != nil {
+			return nil, err
+		}
+	}
 	launch.APIKey = j.lab.access(s, "").APIKey
 	j.scratch, err = os.MkdirTemp("", "lab-") // short: vllm makes unix sockets below it, whose paths may have 107 bytes
 	if err != nil {
@@ -198,12 +214,16 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	progress := &loadgen.Progress{}
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
+	j.capture.begin(ctx, cancel, t.URL)
 	err := j.phases(ctx, t, progress)
-	if err == nil && progress.Snapshot().Errors > 0 {
-		err = j.alive(ctx, t, server)
-	}
-	if cause := context.Cause(ctx); cause != nil {
+	j.capture.finish()
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errCaptured):
+		err = nil
+	case cause != nil:
 		err = cause // why the load was ended says more than what the load saw of it
+	case progress.Snapshot().Errors > 0 && err == nil:
+		err = j.alive(ctx, t, server)
 	}
 	cancel(nil)
 	<-watched
@@ -245,7 +265,7 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 	for i, p := range j.run.Experiment.Phases {
 		o := loadgen.Options{
 			Target: t.Target, Phase: p, Clock: j.clock,
-			Record: j.writer.Request, Sample: j.writer.Sample, Progress: progress,
+			Record: j.keep, Sample: j.writer.Sample, Progress: progress,
 		}
 		j.status.phase(p, "warm-up", progress.Snapshot())
 		if err := j.warm(ctx, o, j.pool(i)+1); err != nil {
@@ -254,12 +274,23 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 		if j.at.burnIn {
 			continue
 		}
+		if p.Judged {
+			j.capture.warmed()
+		}
 		j.status.phase(p, "load", progress.Snapshot())
 		if err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) }); err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}
 	}
 	return nil
+}
+
+// keep records a request that has ended.
+func (j *job) keep(r lab.RequestRecord) {
+	j.writer.Request(r)
+	if r.Phase != lab.Warmup {
+		j.capture.took(r)
+	}
 }
 
 // warm sends a phase's warm-up, with prompts of a pool that the phase does not use.
@@ -360,9 +391,10 @@ func (j *job) seal() (lab.Sealed, error) {
 	}
 	summary := metric.Summarise(j.run, tables)
 	summary.VLLM = kit.Set(j.run, summary.Phases, tables.Requests)
-	if !j.at.burnIn && j.run.Outcome == lab.Complete {
+	if !j.at.burnIn && !j.at.profiled && j.run.Outcome == lab.Complete {
 		j.run.Findings = append(j.run.Findings, metric.Check(j.run, tables, summary)...)
 	}
+	j.tellCapture()
 	if j.run.Experiment.Attached() {
 		j.run.Findings = append(j.run.Findings, lab.Finding{Code: "not-fresh", Level: lab.Note,
 			Detail: "the server already ran: what it did before is not known"})

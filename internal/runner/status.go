@@ -50,6 +50,14 @@ func (s *status) progress(p loadgen.Snapshot) {
 	s.send()
 }
 
+// detail says what happens beside the stage; empty: nothing.
+func (s *status) detail(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Doing = text
+	s.send()
+}
+
 // sample keeps the last reading of the first GPU as one line.
 func (s *status) sample(sample lab.Sample) {
 	power, ok := sample.Values[lab.GPUPower]

@@ -179,11 +179,14 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
                         late-start=10s no-start exit-at-start=1 crash-after=3s crash-at-request=5 hang-after=3s
                         cut-streams=0.1 stream-errors=0.1 short=0.1 merge=0.3 slow-tokens=2x@5s throttle=0.7@5s
                         warm-cache ignore-term wrong-name foreign-port
+                        of its profiler: profile-refuse profile-stop=2m (how long it writes) profile-stop-500
+                        profile-crash (while it writes) profile-partial profile-ranks=1 (so many workers write)
 
 These flags of vllm change what it does: host, port, served-model-name, api-key, max-model-len, max-num-seqs,
 max-num-batched-tokens, block-size, num-gpu-blocks-override, kv-cache-memory-bytes, gpu-memory-utilization,
 enable-prefix-caching, enable-chunked-prefill, stream-interval, enable-prompt-tokens-details,
 enable-force-include-usage, disable-log-stats, profiler-config, shutdown-timeout. The others are accepted.
+A profile slows every step by a tenth, with Python stacks by half; its traces are Kineto's.
 Its GPU answers GET /sim/gpu. All flags of the version it plays: lab sim serve --help=all
 `
 
