@@ -124,7 +124,7 @@ type Profile struct {
 	Files     []TraceFile       `json:"files"`               // below the run's folder
 	Complete  bool              `json:"complete"`            // every file that was expected is there and whole
 	Lost      string            `json:"lost,omitempty"`      // why it is not
-	Overhead  *ProfileOverhead  `json:"overhead,omitempty"`  // absent: the engine's counter did not move enough
+	Overhead  *ProfileOverhead  `json:"overhead,omitempty"`  // absent: too little was seen inside or outside the window
 	Remarks   []string          `json:"remarks,omitempty"`   // what was odd and did no harm
 	Estimate  Bytes             `json:"estimate,omitempty"`  // room that was asked of the disk beforehand
 	Took      time.Duration     `json:"dump_took,omitempty"` // from the stop request until the files were whole
@@ -152,15 +152,15 @@ type TraceFile struct {
 	Damage   string `json:"damage,omitempty"`
 }
 
-// ProfileOverhead compares the engine's mean step inside and outside the window, while requests ran.
+// ProfileOverhead compares how long clients waited for a further token (ITL, mean over tokens) inside and outside the window of one run.
 type ProfileOverhead struct {
-	Unprofiled      time.Duration `json:"unprofiled_step"`
-	UnprofiledSteps int           `json:"unprofiled_n"`
-	Profiled        time.Duration `json:"profiled_step"`
-	ProfiledSteps   int           `json:"profiled_n"`
+	Unprofiled       time.Duration `json:"unprofiled_itl"`
+	UnprofiledTokens int           `json:"unprofiled_n"`
+	Profiled         time.Duration `json:"profiled_itl"`
+	ProfiledTokens   int           `json:"profiled_n"`
 }
 
-// Share is by how much profiling made a step longer: 0.1 is 10 %.
+// Share is by how much profiling made the wait longer: 0.1 is 10 %.
 func (o ProfileOverhead) Share() float64 { return float64(o.Profiled)/float64(o.Unprofiled) - 1 }
 
 // Traces are the traces of the workers, or all traces where there is none of a worker.

@@ -52,10 +52,10 @@ func (p *printer) capture(r lab.Run) {
 		p.paragraph("calls    ", calls(c))
 	}
 	if o := c.Overhead; o != nil {
-		p.paragraph("overhead ", fmt.Sprintf("a step took %s with the profiler (mean, n=%d) and %s without (mean, n=%d): %+.1f %%",
-			span(o.Profiled), o.ProfiledSteps, span(o.Unprofiled), o.UnprofiledSteps, o.Share()*100))
+		p.paragraph("overhead ", fmt.Sprintf("a further token took %s with the profiler (mean ITL, n=%d tokens) and %s without (n=%d, same run): %+.1f %%",
+			span(o.Profiled), o.ProfiledTokens, span(o.Unprofiled), o.UnprofiledTokens, o.Share()*100))
 	} else if c.Lost == "" {
-		p.paragraph("overhead ", "not known: too few steps ran within the window, or beside it, to be timed by the engine's counter")
+		p.paragraph("overhead ", "not known: no tokens came within the window, or none beside it")
 	}
 	for _, remark := range c.Remarks {
 		p.paragraph("note     ", remark)

@@ -27,6 +27,7 @@ type capture struct {
 	files  string // where the traces are
 	access supervisor.Access
 	record *lab.Profile
+	until  time.Duration // the last moment at which the window was surely open and nothing written
 
 	engine engineWatch
 	recent latencies
@@ -136,7 +137,7 @@ func (c *capture) run(ctx context.Context, opened func()) error {
 		return err
 	}
 	opened()
-	base := c.engine.steps()
+	base := c.engine.last.steps
 	c.watchWindow(ctx, base)
 	if ctx.Err() != nil {
 		return cut(ctx, "while the window was open")
@@ -161,13 +162,13 @@ func (c *capture) await(ctx context.Context) error {
 	}
 	var steady steadiness
 	for {
-		switch c.pause(ctx, pollIdle) {
+		switch c.pause(ctx, pollCondition) {
 		case ended:
 			return fmt.Errorf("the load ended before %s held (%s)", c.start.Source, c.nearest(&steady))
 		case canceled:
 			return cut(ctx, "before the window opened")
 		}
-		e, ok := c.engine.poll(ctx, outsideWindow)
+		e, ok := c.engine.poll(ctx)
 		if !ok {
 			continue
 		}
@@ -210,7 +211,7 @@ func (c *capture) nearest(s *steadiness) string {
 // turnOn opens the window.
 func (c *capture) turnOn(ctx context.Context) error {
 	c.job.status.detail("starts the profiler")
-	c.engine.poll(ctx, notCounted)
+	c.engine.poll(ctx)
 	asked := c.now()
 	answer := supervisor.AskProfiler(ctx, c.access, true)
 	c.record.Start = reply(asked, c.now(), answer)
@@ -221,7 +222,7 @@ func (c *capture) turnOn(ctx context.Context) error {
 	if !c.record.Start.OK() {
 		return fmt.Errorf("the server refused to start its profiler: status %d %s", answer.Status, answer.Text)
 	}
-	c.engine.poll(ctx, notCounted)
+	c.engine.poll(ctx)
 	return nil
 }
 
@@ -240,8 +241,8 @@ func (c *capture) watchWindow(ctx context.Context, base int) {
 		if c.pause(ctx, pollWindow) != waited {
 			return
 		}
-		c.engine.poll(ctx, insideWindow(base+c.window.Iterations))
-		made := c.engine.steps() - base
+		c.engine.poll(ctx)
+		made := c.engine.last.steps - base
 		c.job.status.detail(fmt.Sprintf("profiles, %d of %d steps", max(0, made), c.window.Iterations))
 		if c.setup.Bounded && made >= c.window.Iterations-2 { // from here on the workers may be writing
 			c.busy.Store(int64(c.now()))
@@ -249,6 +250,7 @@ func (c *capture) watchWindow(ctx context.Context, base int) {
 		if made >= c.window.Iterations {
 			return
 		}
+		c.until = c.now()
 		if size, _, err := c.folder.Look(); err == nil && size > 0 && c.setup.Bounded {
 			c.busy.Store(int64(c.now()))
 			return
@@ -265,10 +267,11 @@ const (
 	canceled
 )
 
+// How often the engine is asked. Within the window and after it is the same, since asking slows the server too.
 const (
-	pollIdle   = 100 * time.Millisecond
-	pollWindow = 25 * time.Millisecond
-	pollFiles  = 250 * time.Millisecond
+	pollCondition = 100 * time.Millisecond
+	pollWindow    = 25 * time.Millisecond
+	pollFiles     = 250 * time.Millisecond
 )
 
 func (c *capture) pause(ctx context.Context, d time.Duration) wake {

@@ -19,93 +19,44 @@ type engineState struct {
 	running, waiting int
 }
 
-// engineWatch reads the engine's counters and adds up how long its steps took, apart for inside and outside the window.
+// engineWatch reads the engine's counters.
 type engineWatch struct {
 	url     string
-	last    engineState
-	known   bool
-	deepest int // queue
-	inside  stepTime
-	outside stepTime
+	last    engineState // as last read
+	deepest int         // queue
 }
-
-type stepTime struct {
-	steps int
-	took  time.Duration
-}
-
-// tally says to what the steps since the last reading belong.
-type tally struct {
-	inside, counted bool
-	until           int // steps beyond this count are not counted: the server may be writing
-}
-
-var (
-	notCounted    = tally{}
-	outsideWindow = tally{counted: true, until: math.MaxInt}
-)
-
-func insideWindow(until int) tally { return tally{inside: true, counted: true, until: until} }
 
 // poll reads the counters; false where they could not be read.
-func (w *engineWatch) poll(ctx context.Context, to tally) (engineState, bool) {
+func (w *engineWatch) poll(ctx context.Context) (engineState, bool) {
 	values, err := gpu.Scrape(ctx, w.url)
 	steps, ok := values[lab.EngineSteps]
 	if err != nil || !ok {
-		w.known = false
 		return engineState{}, false
 	}
-	now := engineState{time.Now(), int(steps), int(values[lab.EngineRunning]), int(values[lab.EngineWaiting])}
-	w.deepest = max(w.deepest, now.waiting)
-	made := now.steps - w.last.steps
-	busy := w.known && now.running > 0 && w.last.running > 0 // a stretch without requests is no step, however long it is
-	if to.counted && busy && made == 0 {
-		return now, true // the time counts with the next step that ends
-	}
-	if to.counted && busy && now.steps < to.until {
-		into := &w.outside
-		if to.inside {
-			into = &w.inside
-		}
-		into.steps += made
-		into.took += now.at.Sub(w.last.at)
-	}
-	w.last, w.known = now, true
-	return now, true
-}
-
-// steps is the counter as last read.
-func (w *engineWatch) steps() int { return w.last.steps }
-
-// overhead compares the two; nil where one of them was not seen.
-func (w *engineWatch) overhead() *lab.ProfileOverhead {
-	if w.inside.steps == 0 || w.outside.steps == 0 {
-		return nil
-	}
-	mean := func(t stepTime) time.Duration { return t.took / time.Duration(t.steps) }
-	return &lab.ProfileOverhead{
-		Unprofiled: mean(w.outside), UnprofiledSteps: w.outside.steps,
-		Profiled: mean(w.inside), ProfiledSteps: w.inside.steps,
-	}
+	w.last = engineState{time.Now(), int(steps), int(values[lab.EngineRunning]), int(values[lab.EngineWaiting])}
+	w.deepest = max(w.deepest, w.last.waiting)
+	return w.last, true
 }
 
 // steadiness sees when a batch keeps its size: it has turned over once, and over the last second its size moved by at most a
 // tenth, or one request.
 type steadiness struct {
-	sizes []int
+	looks []engineState
 	why   string // what was missing at the last look
 }
 
-const steadyLooks = 10 // at pollIdle: a second
-
 func (s *steadiness) look(e engineState, ended int) string {
-	s.sizes = append(s.sizes, e.running)
-	if len(s.sizes) > steadyLooks {
-		s.sizes = s.sizes[1:]
+	const span = time.Second
+	s.looks = append(s.looks, e)
+	for len(s.looks) > 2 && e.at.Sub(s.looks[1].at) >= span {
+		s.looks = s.looks[1:]
 	}
-	low, high := slices.Min(s.sizes), slices.Max(s.sizes)
+	low, high := e.running, e.running
+	for _, l := range s.looks {
+		low, high = min(low, l.running), max(high, l.running)
+	}
 	switch {
-	case low == 0 || len(s.sizes) < steadyLooks:
+	case low == 0 || e.at.Sub(s.looks[0].at) < span:
 		s.why = "requests did not run without a break for a second"
 	case ended < high:
 		s.why = fmt.Sprintf("%d requests had ended, fewer than the %d that ran at once", ended, high)
@@ -171,3 +122,47 @@ func (l *latencies) percentile(rank float64) (time.Duration, int, bool) {
 	at := int(math.Ceil(rank/100*float64(n))) - 1
 	return sorted[min(max(at, 0), n-1)], n, true
 }
+
+// overhead compares how fast tokens came inside and outside the window; nil where either was not seen. until is the last moment
+// at which the server was seen to be short of its last step: behind it, it may have been writing.
+func overhead(p *lab.Profile, until time.Duration, requests []lab.RequestRecord) *lab.ProfileOverhead {
+	if !p.Start.OK() || p.Stop == nil || p.FilesAt == 0 {
+		return nil
+	}
+	var inside, before, after pace
+	for _, r := range requests {
+		if r.Phase != lab.Warmup {
+			inside.add(r, p.Start.Asked+p.Start.Took, until)
+			before.add(r, 0, p.Start.Asked)
+			after.add(r, p.FilesAt, math.MaxInt64)
+		}
+	}
+	outside := pace{before.tokens + after.tokens, before.took + after.took}
+	if inside.tokens == 0 || outside.tokens == 0 {
+		return nil
+	}
+	return &lab.ProfileOverhead{Unprofiled: outside.mean(), UnprofiledTokens: outside.tokens, Profiled: inside.mean(), ProfiledTokens: inside.tokens}
+}
+
+// pace is how long clients waited for how many further tokens.
+type pace struct {
+	tokens int
+	took   time.Duration
+}
+
+// add counts the tokens of a request that followed another one within a stretch of time.
+func (p *pace) add(r lab.RequestRecord, from, to time.Duration) {
+	last := time.Duration(-1)
+	for _, c := range r.Chunks {
+		if c.At < from || c.At > to {
+			continue
+		}
+		if last >= 0 {
+			p.tokens += max(1, c.Tokens)
+			p.took += c.At - last
+		}
+		last = c.At
+	}
+}
+
+func (p *pace) mean() time.Duration { return p.took / time.Duration(p.tokens) }

@@ -19,6 +19,9 @@ import (
 // error may have written everything, and one that answers well may still be writing.
 func (c *capture) turnOff(ctx context.Context, base int) error {
 	asked := c.now()
+	if !c.setup.Bounded {
+		c.until = asked
+	}
 	answered := make(chan supervisor.ProfilerReply, 1)
 	go func() { answered <- supervisor.AskProfiler(ctx, c.access, false) }()
 	answer := c.showGrowth(asked, answered)
@@ -26,7 +29,7 @@ func (c *capture) turnOff(ctx context.Context, base int) error {
 	if ctx.Err() != nil {
 		return cut(ctx, "while the server wrote its traces")
 	}
-	if e, ok := c.engine.poll(ctx, notCounted); ok && base > 0 {
+	if e, ok := c.engine.poll(ctx); ok && base > 0 {
 		made := e.steps - base
 		c.record.Steps = &made
 	}
@@ -145,7 +148,6 @@ func (c *capture) collect(up bool) {
 		r.Lost = missingTraces(r.Files, c.setup, workers)
 	}
 	c.makeRoom()
-	r.Overhead = c.engine.overhead()
 }
 
 // makeRoom takes broken traces off a full disk: the record of the run needs the room more.
@@ -169,16 +171,18 @@ func (c *capture) makeRoom() {
 	c.record.Files = kept
 }
 
-// compare lets the load go on without the profiler until as many steps were seen as in the window, for the overhead. Where
-// the condition let enough of them pass beforehand, it is done at once.
+// compare lets the load go on without the profiler for as many steps as were in the window, for the overhead.
 func (c *capture) compare(ctx context.Context) {
 	const longest = 30 * time.Second
-	c.engine.poll(ctx, notCounted)
-	for end := c.now() + longest; c.now() < end && c.engine.outside.steps < c.window.Iterations; {
-		c.job.status.detail("measures steps without the profiler")
-		if c.pause(ctx, pollIdle) != waited {
+	base := c.engine.last.steps
+	if e, ok := c.engine.poll(ctx); ok {
+		base = e.steps
+	}
+	for end := c.now() + longest; c.now() < end && c.engine.last.steps-base < c.window.Iterations; {
+		c.job.status.detail("goes on without the profiler, for the overhead")
+		if c.pause(ctx, pollWindow) != waited {
 			return
 		}
-		c.engine.poll(ctx, outsideWindow)
+		c.engine.poll(ctx)
 	}
 }

@@ -71,11 +71,12 @@ func (j *job) prepareCapture(launch supervisor.Launch) (supervisor.Launch, error
 }
 
 // tellCapture puts what became of the window into the run.
-func (j *job) tellCapture() {
+func (j *job) tellCapture(requests []lab.RequestRecord) {
 	if j.capture == nil {
 		return
 	}
 	p := j.capture.record
+	p.Overhead = overhead(p, j.capture.until, requests)
 	j.run.Profile = p
 	f := lab.Finding{Code: "profiled", Level: lab.Note, Detail: "the profiler ran beside the load: the figures are of a slowed server and are never judged"}
 	if p.Lost != "" {

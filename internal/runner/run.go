@@ -394,7 +394,7 @@ func (j *job) seal() (lab.Sealed, error) {
 	if !j.at.burnIn && !j.at.profiled && j.run.Outcome == lab.Complete {
 		j.run.Findings = append(j.run.Findings, metric.Check(j.run, tables, summary)...)
 	}
-	j.tellCapture()
+	j.tellCapture(tables.Requests)
 	if j.run.Experiment.Attached() {
 		j.run.Findings = append(j.run.Findings, lab.Finding{Code: "not-fresh", Level: lab.Note,
 			Detail: "the server already ran: what it did before is not known"})

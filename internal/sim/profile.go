@@ -24,6 +24,8 @@ type profiler struct {
 	since  time.Time
 	prefix string
 
+	byItself sync.Mutex // held while workers write unasked
+
 	quit    chan struct{} // closed when the process ends
 	writers sync.WaitGroup
 }
@@ -154,10 +156,12 @@ func (s *server) stopProfile(w http.ResponseWriter, _ *http.Request) {
 	p.active = false
 	var rec *recorder
 	s.loop.lock(func() { rec, s.loop.recorder = s.loop.recorder, nil })
-	if s.t.minor < 10 {
+	if s.t.minor < 10 && !s.c.faults.profileStop500 {
 		p.writeLater(rec)
 		return
 	}
+	p.byItself.Lock() // what workers write by themselves holds up the answer
+	defer p.byItself.Unlock()
 	s.loop.hold(true) // the engine makes no step while it writes
 	defer s.loop.hold(false)
 	err := p.writeAll(rec, time.Now())

@@ -16,6 +16,8 @@ var errTold = errors.New("told to fail")
 
 // writeByItself is what workers do when they have seen as many steps as they were to: nobody asked, and the engine stands still.
 func (p *profiler) writeByItself(rec *recorder) {
+	p.byItself.Lock()
+	defer p.byItself.Unlock()
 	p.complain(p.writeWorkers(rec, time.Now()))
 }
 
