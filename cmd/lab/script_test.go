@@ -55,6 +55,7 @@ func scriptParams(dir string) testscript.Params {
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,
 			"samecounts": sameCounts,
+			"sametraces": sameTraces,
 		},
 	}
 }

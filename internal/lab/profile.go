@@ -118,7 +118,7 @@ type Profile struct {
 	MetAt     time.Duration     `json:"met_at,omitempty"`    // when
 	Start     *ProfileReply     `json:"start,omitempty"`     // absent: never asked
 	Stop      *ProfileReply     `json:"stop,omitempty"`      // absent: never asked
-	Steps     *int              `json:"steps,omitempty"`     // of the engine between the two, by its own counter
+	Steps     *int              `json:"steps,omitempty"`     // of the engine until the stop was asked for, by its own counter
 	Workers   int               `json:"workers"`             // traces expected of workers
 	FilesAt   time.Duration     `json:"files_at,omitempty"`  // when all files were found complete
 	Files     []TraceFile       `json:"files"`               // below the run's folder

@@ -22,9 +22,10 @@ func CaptureJSON(w io.Writer, s lab.Sealed, traces []profiling.Summary) error {
 	return document(w, struct {
 		Schema string `json:"schema"`
 		Times  string `json:"times"`
+		Valid  bool   `json:"valid"` // for a verdict: never
 		lab.Sealed
 		Traces []profiling.Summary `json:"traces"`
-	}{"lab.capture/v1", "nanoseconds since run.epoch", s, traces})
+	}{"lab.capture/v1", "nanoseconds since run.epoch", s.Run.Valid(), s, traces})
 }
 
 // ProfilesJSON writes the summaries of the traces of one run, one a worker, as one document.
@@ -69,7 +70,7 @@ func windowOf(w *lab.ProfileWindow, c *lab.Profile) string {
 		text += fmt.Sprintf("; it opened %s into the run: %s", length(c.MetAt), c.Met)
 	}
 	if c.Steps != nil {
-		text += fmt.Sprintf("; the engine made %d steps until the stop had returned", *c.Steps)
+		text += fmt.Sprintf("; the engine had made %d steps when the stop was asked for", *c.Steps)
 	}
 	return text
 }

@@ -18,6 +18,9 @@ import (
 // turnOff closes the window and waits until the files are whole. What counts is on the disk: a server that answers with an
 // error may have written everything, and one that answers well may still be writing.
 func (c *capture) turnOff(ctx context.Context, base int) error {
+	if made := c.engine.last.steps - base; base > 0 {
+		c.record.Steps = &made
+	}
 	asked := c.now()
 	if !c.setup.Bounded {
 		c.until = asked
@@ -28,10 +31,6 @@ func (c *capture) turnOff(ctx context.Context, base int) error {
 	c.record.Stop = reply(asked, c.now(), answer)
 	if ctx.Err() != nil {
 		return cut(ctx, "while the server wrote its traces")
-	}
-	if e, ok := c.engine.poll(ctx); ok && base > 0 {
-		made := e.steps - base
-		c.record.Steps = &made
 	}
 	if err := c.awaitFiles(ctx, answer); err != nil {
 		return err
