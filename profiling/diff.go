@@ -90,8 +90,15 @@ type Ratio struct {
 type Part struct {
 	Name string `json:"name"`
 	Change
-	Rest bool `json:"rest,omitempty"` // no category: overlap, idle
+	Rest bool `json:"rest,omitempty"` // no category: one of the names below
 }
+
+// The names of parts that are no category.
+const (
+	RestOverlap  = "overlap"    // activities at the same time count in each category, and once here with the opposite sign
+	RestIdle     = "not busy"   // the GPU did not run work of the step
+	RestSpanless = "in no span" // the CPU was in no operator, function or marked span
+)
 
 // Status says on which side a kernel occurs.
 type Status string
@@ -236,7 +243,7 @@ func (p pair) parts(items []item, step Change, busy *Change) []Part {
 	slices.SortFunc(all, func(x, y Part) int {
 		return cmp.Or(cmp.Compare(max(y.A, y.B), max(x.A, x.B)), cmp.Compare(x.Name, y.Name))
 	})
-	rest := func(name string, whole Change) {
+	rest := func(name string, whole Change) { // what the lines so far leave of a whole
 		c := Change{A: whole.A - covered.A, B: whole.B - covered.B}
 		c.Delta = c.B - c.A
 		if c.A != 0 || c.B != 0 {
@@ -245,11 +252,11 @@ func (p pair) parts(items []item, step Change, busy *Change) []Part {
 		covered = whole
 	}
 	if busy == nil {
-		rest("in no span", step)
+		rest(RestSpanless, step)
 		return all
 	}
-	rest("overlap, counted once", *busy)
-	rest("GPU not busy with it", step)
+	rest(RestOverlap, *busy)
+	rest(RestIdle, step)
 	return all
 }
 

@@ -197,12 +197,14 @@ func categories(all map[string]*tally, n [outside + 1]int64) []Category {
 	return table
 }
 
-// kernelTable has a line for each name, whatever devices it ran on.
+// named is what kernels are told apart by, whatever device they ran on.
+type named struct {
+	kind kind
+	name string
+}
+
+// kernelTable has a line for each name.
 func (c *collector) kernelTable(n [outside + 1]int64) ([]Kernel, *Rest) {
-	type named struct {
-		kind kind
-		name string
-	}
 	byName := map[named]*Kernel{}
 	steps := map[named]*tally{}
 	whole := int64(0)

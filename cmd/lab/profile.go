@@ -21,6 +21,10 @@ func newProfile() *cobra.Command {
 	show := newProfileShow()
 	checkArgs(show)
 	cmd.AddCommand(show)
+	for _, look := range []*cobra.Command{newProfileDiff(), newProfilePprof(), newProfileView()} {
+		checkArgs(look)
+		cmd.AddCommand(look)
+	}
 	return cmd
 }
 
