@@ -39,6 +39,10 @@ not every file came whole, is exit 6; a server that died is exit 5. docs/profili
 	show := newProfileShow()
 	checkArgs(show)
 	cmd.AddCommand(show)
+	for _, look := range []*cobra.Command{newProfileDiff(), newProfilePprof(), newProfileView()} {
+		checkArgs(look)
+		cmd.AddCommand(look)
+	}
 	return cmd
 }
 

@@ -1,0 +1,312 @@
+package profiling
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/pprof/profile"
+)
+
+// maxStacks bounds a profile: pprof's flame graph takes some 650 bytes a stack, and a browser shows no more anyway.
+const maxStacks = 10_000
+
+// Stacks is a trace as a profile: GPU time by the stack that launched the work, and CPU time by the stack that was open.
+type Stacks struct {
+	GPUTime time.Duration // of all kernels, copies and fills; the profile holds all of it
+	CPUTime time.Duration // while any span was open, summed over threads
+	Folded  int           // stacks that were shortened to keep the profile small
+	Damage  string        // why the trace is not complete
+
+	profile *profile.Profile
+	steps   [outside + 1]int64 // of each kind
+}
+
+// The types of samples.
+const (
+	gpuTime = "gpu_time"
+	cpuTime = "cpu_time"
+)
+
+// ReadStacks reads traces, which may be those of the ranks of one run, into one profile.
+func ReadStacks(ctx context.Context, names ...string) (*Stacks, error) {
+	var all []*Stacks
+	for _, name := range names {
+		s, err := readStacks(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return merge(all)
+}
+
+func readStacks(ctx context.Context, name string) (*Stacks, error) {
+	f, err := openTrace(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	s, scan, err := stacks(ctx, f, name)
+	if err != nil {
+		return nil, err
+	}
+	p := s.profile(name)
+	p.Damage = scan.damage
+	return p, nil
+}
+
+func merge(all []*Stacks) (*Stacks, error) {
+	whole := &Stacks{}
+	var profiles []*profile.Profile
+	for _, s := range all {
+		whole.GPUTime += s.GPUTime
+		whole.CPUTime += s.CPUTime
+		whole.Folded += s.Folded
+		whole.Damage = cmp.Or(whole.Damage, s.Damage)
+		for i := range s.steps {
+			whole.steps[i] += s.steps[i]
+		}
+		profiles = append(profiles, s.profile)
+	}
+	var err error
+	if whole.profile, err = profile.Merge(profiles); err != nil {
+		return nil, fmt.Errorf("merge profiles of %d traces: %w", len(all), err)
+	}
+	return whole, nil
+}
+
+// Write writes the profile as `go tool pprof` reads it: profile.proto, gzipped.
+func (s *Stacks) Write(w io.Writer) error { return s.profile.Write(w) }
+
+// builder makes a profile of samples.
+type builder struct {
+	*stacker
+	tree      *tree
+	p         *profile.Profile
+	locations map[uint32]*profile.Location
+
+	categories map[named]string
+}
+
+// profile turns the records into a profile.
+func (s *stacker) profile(name string) *Stacks {
+	t := newTree()
+	for i := range s.threads {
+		s.sweep(t, int32(i))
+	}
+	b := &builder{stacker: s, tree: t, locations: map[uint32]*profile.Location{}, categories: map[named]string{}}
+	gpu, cpu := b.gpuStacks(), b.cpuStacks()
+	out := &Stacks{steps: counted(s.steps), profile: b.header(name)}
+	most := maxStacks
+	if len(gpu) > 0 && len(cpu) > 0 {
+		most /= 2
+	}
+	gpu, out.Folded = b.fold(gpu, most)
+	cpu, folded := b.fold(cpu, most)
+	out.Folded += folded
+	for _, k := range gpu {
+		out.GPUTime += time.Duration(k.took)
+	}
+	for _, k := range cpu {
+		out.CPUTime += time.Duration(k.took)
+	}
+	b.emit(gpu, cpu)
+	return out
+}
+
+func (b *builder) header(name string) *profile.Profile {
+	p := &profile.Profile{PeriodType: &profile.ValueType{Type: "trace", Unit: "count"}, Period: 1}
+	b.p = p
+	meta := b.meta.source
+	p.Comments = []string{"trace " + filepath.Base(name)}
+	if meta.VLLM != "" {
+		p.Comments = append(p.Comments, "vLLM "+meta.VLLM)
+	}
+	start, took := b.first, b.last-b.first
+	if b.session != nil {
+		start, took = b.session.start, b.session.end-b.session.start
+	}
+	p.DurationNanos = took
+	if meta.BaseTime != nil {
+		p.TimeNanos = *meta.BaseTime + start
+	}
+	return p
+}
+
+// emit writes the samples: a GPU's with the kernel as leaf, the CPU's with its innermost span.
+func (b *builder) emit(gpu, cpu []stack) {
+	var types []*profile.ValueType
+	add := func(count, took string) {
+		types = append(types, &profile.ValueType{Type: count, Unit: "count"}, &profile.ValueType{Type: took, Unit: "nanoseconds"})
+	}
+	if len(gpu) > 0 {
+		add("gpu_activities", gpuTime)
+	}
+	if len(cpu) > 0 || len(gpu) == 0 {
+		add("calls", cpuTime)
+	}
+	b.p.SampleType = types
+	b.p.DefaultSampleType = types[1].Type
+	for _, k := range gpu {
+		values := make([]int64, len(types))
+		values[0], values[1] = k.n, k.took
+		b.p.Sample = append(b.p.Sample, &profile.Sample{Value: values, Location: b.path(k), Label: b.gpuLabels(k)})
+	}
+	for _, k := range cpu {
+		values := make([]int64, len(types))
+		values[len(types)-2], values[len(types)-1] = k.n, k.took
+		b.p.Sample = append(b.p.Sample, &profile.Sample{Value: values, Location: b.path(k), Label: b.cpuLabels(k)})
+	}
+}
+
+// path goes from the leaf to the root.
+func (b *builder) path(k stack) []*profile.Location {
+	var all []*profile.Location
+	if k.place >= 0 {
+		all = append(all, b.location(k.label))
+	}
+	n := k.node
+	for n >= 0 && b.tree.nodes[n].caller >= 0 {
+		all = append(all, b.location(b.tree.nodes[n].label))
+		n = b.tree.nodes[n].caller
+	}
+	if step := b.tree.of[n].step; step != outside {
+		all = append(all, b.location(b.labels.number(label{name: "step:" + string(stepKinds[step])})))
+	}
+	return all
+}
+
+// location has a function of its own. SystemName stays empty: pprof would take a name that is there for a mangled one, and
+// cut what stands in brackets out of the names of kernels and copies.
+func (b *builder) location(n uint32) *profile.Location {
+	if l := b.locations[n]; l != nil {
+		return l
+	}
+	of := b.labels.all[n]
+	f := &profile.Function{ID: uint64(len(b.p.Function) + 1), Name: of.name, Filename: of.file, StartLine: of.line}
+	l := &profile.Location{ID: uint64(len(b.p.Location) + 1), Line: []profile.Line{{Function: f}}}
+	b.p.Function = append(b.p.Function, f)
+	b.p.Location = append(b.p.Location, l)
+	b.locations[n] = l
+	return l
+}
+
+func (b *builder) gpuLabels(k stack) map[string][]string {
+	place := b.places[k.place]
+	all := b.cpuLabels(k)
+	of := named{place.kind, b.labels.all[k.label].name}
+	if b.categories[of] == "" {
+		b.categories[of] = kernelCategory(of.kind, of.name)
+	}
+	all["category"] = []string{b.categories[of]}
+	all["device"] = []string{strconv.FormatInt(place.device, 10)}
+	all["stream"] = []string{strconv.FormatInt(place.stream, 10)}
+	return all
+}
+
+func (b *builder) cpuLabels(k stack) map[string][]string {
+	all := map[string][]string{}
+	r := b.tree.of[b.tree.rootUnder(k.node)]
+	if r.step != outside {
+		all["step"] = []string{string(stepKinds[r.step])}
+	}
+	if r.thread >= 0 {
+		t := b.threads[r.thread]
+		all["thread"] = []string{fmt.Sprintf("%d/%d", t.pid, t.tid)}
+	}
+	if rank := b.meta.source.Rank; rank != nil {
+		all["rank"] = []string{strconv.FormatInt(*rank, 10)}
+	}
+	return all
+}
+
+// stack is one sample.
+type stack struct {
+	node    int32
+	label   uint32 // of the kernel
+	place   int32  // -1: on the CPU
+	n, took int64
+}
+
+// gpuStacks joins the activities of one name that one stack launched on one stream. What has no launch in the trace stands
+// under [unlinked], so that the sum is that of all activities.
+func (b *builder) gpuStacks() []stack {
+	at := map[stack]int{}
+	var all []stack
+	unlinked := int32(-1)
+	for i := range b.work.n {
+		w := b.work.at(i)
+		node := unlinked
+		if l := b.launch(w.correlation); l != nil {
+			node = l.node
+		} else if node < 0 {
+			unlinked = b.tree.child(b.tree.root(root{-1, outside}), b.labels.number(label{name: "[unlinked]"}))
+			node = unlinked
+		}
+		key := stack{node: node, label: w.label, place: int32(w.place)}
+		n, known := at[key]
+		if !known {
+			n = len(all)
+			at[key] = n
+			all = append(all, key)
+		}
+		all[n].n++
+		all[n].took += w.took
+	}
+	return all
+}
+
+func (b *builder) cpuStacks() []stack {
+	var all []stack
+	for i, n := range b.tree.nodes {
+		if n.caller >= 0 && (n.calls > 0 || n.self > 0) {
+			all = append(all, stack{node: int32(i), place: -1, n: n.calls, took: n.self})
+		}
+	}
+	return all
+}
+
+// fold brings the number of stacks down to most: the smallest end one frame earlier, in [folded]. The kernel of a GPU's stack
+// stays, so what each kernel took is exact still.
+func (b *builder) fold(all []stack, most int) ([]stack, int) {
+	folded := b.labels.number(label{name: "[folded]"})
+	shortened := 0
+	for len(all) > most {
+		slices.SortFunc(all, func(x, y stack) int {
+			return cmp.Or(cmp.Compare(y.took, x.took), cmp.Compare(x.node, y.node), cmp.Compare(x.label, y.label), cmp.Compare(x.place, y.place))
+		})
+		at := map[stack]int{}
+		kept := slices.Clone(all[:most/2])
+		for i, k := range kept {
+			at[stack{node: k.node, label: k.label, place: k.place}] = i
+		}
+		for _, k := range all[most/2:] {
+			key := stack{node: b.tree.shorter(k.node, folded), label: k.label, place: k.place}
+			n, known := at[key]
+			if !known {
+				n = len(kept)
+				at[key] = n
+				kept = append(kept, key)
+			}
+			kept[n].n += k.n
+			kept[n].took += k.took
+		}
+		if shortened == 0 {
+			shortened = len(all) - most/2
+		}
+		if len(kept) == len(all) && slices.Equal(kept, all) {
+			break // nothing is left to take away: so many kernels are there
+		}
+		all = kept
+	}
+	return all, shortened
+}
