@@ -81,7 +81,7 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	if called != nil && !errors.As(called, new(*toldError)) {
 		return called
 	}
-	if err := printEvidence(cmd, profiles, o.json); err != nil {
+	if err := printEvidence(cmd, b.lab.DB, profiles, o.json); err != nil {
 		return err
 	}
 	if lost != nil && (called == nil || !errors.As(lost, new(*toldError))) {

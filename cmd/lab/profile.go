@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -36,10 +35,7 @@ not every file came whole, is exit 6; a server that died is exit 5. docs/profili
 		},
 	}
 	o.addFlags(cmd)
-	show := newProfileShow()
-	checkArgs(show)
-	cmd.AddCommand(show)
-	for _, look := range []*cobra.Command{newProfileDiff(), newProfilePprof(), newProfileView()} {
+	for _, look := range []*cobra.Command{newProfileShow(), newProfileDiff(), newProfilePprof(), newProfileView()} {
 		checkArgs(look)
 		cmd.AddCommand(look)
 	}
@@ -85,11 +81,8 @@ func readTraces(cmd *cobra.Command, paths []string) ([]profiling.Summary, error)
 	var all []profiling.Summary
 	for _, path := range paths {
 		summary, err := profiling.Read(cmd.Context(), path)
-		if errors.As(err, new(*profiling.NotTraceError)) {
-			return nil, &fileError{fmt.Errorf("profile show: %w", err)}
-		}
 		if err != nil {
-			return nil, interrupted(cmd.Context(), err)
+			return nil, traceError(cmd, "profile show", err)
 		}
 		all = append(all, summary)
 	}

@@ -8,6 +8,8 @@ import (
 	"lab/internal/lab"
 	"lab/internal/report"
 	"lab/internal/runner"
+	"lab/profiling"
+	"lab/store"
 )
 
 // profileArms makes a profiled run of each arm that asks for one, after the measured ones. What becomes of them takes nothing
@@ -34,19 +36,37 @@ func profileArms(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB run
 	return made, nil
 }
 
-// printEvidence prints below a verdict what the profiled runs show.
-func printEvidence(cmd *cobra.Command, made []lab.Sealed, asJSON bool) error {
+// printEvidence prints below a verdict what the profiled runs show. It is no part of the verdict.
+func printEvidence(cmd *cobra.Command, db *store.DB, made []lab.Sealed, asJSON bool) error {
 	if asJSON { // stdout has the document of the verdict
 		for _, sealed := range made {
-			fmt.Fprintf(cmd.ErrOrStderr(), "lab: profiled run of arm %s: lab profile show --json %s\n", sealed.Run.Arm, sealed.Run.ID)
+			fmt.Fprintf(cmd.ErrOrStderr(), "lab: profiled run of arm %s: %s; lab profile show --json or lab profile diff --json has it\n", sealed.Run.Arm, sealed.Run.ID)
 		}
 		return nil
 	}
 	for _, sealed := range made {
-		fmt.Fprintf(cmd.OutOrStdout(), "\nprofile of arm %s (not judged)\n", sealed.Run.Arm)
+		fmt.Fprintf(cmd.OutOrStdout(), "\nprofiled run of arm %s, not part of the verdict\n", sealed.Run.Arm)
 		if err := report.Capture(cmd.OutOrStdout(), sealed.Run, look(cmd)); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(made) != 2 || made[0].Run.Profile.Lost != "" || made[1].Run.Profile.Lost != "" {
+		return nil
+	}
+	var sides [2][]*profiling.Summary
+	for i, sealed := range made {
+		paths, err := tracesOfRun(db, sealed.Run.ID)
+		if err != nil {
+			return err
+		}
+		summaries, err := readTraces(cmd, paths)
+		if err != nil {
+			return err
+		}
+		for j := range summaries {
+			sides[i] = append(sides[i], &summaries[j])
+		}
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "\nevidence: the two profiled runs, step by step")
+	return report.ProfileDiff(cmd.OutOrStdout(), profiling.Diff(sides[0], sides[1]), look(cmd))
 }

@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -53,4 +55,35 @@ func sameTraces(ts *testscript.TestScript, neg bool, args []string) {
 	if diff := cmp.Diff(found, told); diff != "" {
 		ts.Fatalf("found (-) against told (+): %s", diff)
 	}
+}
+
+// scriptCondition knows whether a file system can be mounted.
+func scriptCondition(cond string) (bool, error) {
+	if cond != "tmpfs" {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	dir, err := os.MkdirTemp("", "lab-tmpfs-")
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(dir)
+	if syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m") != nil {
+		return false, nil // only root may, and not in every container
+	}
+	return true, syscall.Unmount(dir, 0)
+}
+
+// smalldisk DIR SIZE makes a folder that is a file system of its own and holds no more than SIZE.
+func smallDisk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: smalldisk DIR SIZE")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+args[1]))
+	ts.Defer(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			ts.Logf("unmount %s: %v", dir, err)
+		}
+	})
 }

@@ -32,6 +32,7 @@ func scriptParams(dir string) testscript.Params {
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
+		Condition:           scriptCondition,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LAB_DIR", filepath.Join(env.WorkDir, "records"))
@@ -56,6 +57,7 @@ func scriptParams(dir string) testscript.Params {
 			"benchboth":  benchBoth,
 			"samecounts": sameCounts,
 			"sametraces": sameTraces,
+			"smalldisk":  smallDisk,
 		},
 	}
 }

@@ -170,14 +170,16 @@ func (c *capture) makeRoom() {
 	c.record.Files = kept
 }
 
-// compare lets the load go on without the profiler for as many steps as were in the window, for the overhead.
+// compare lets the load go on without the profiler for some steps, for the overhead: more than were in the window, since it
+// costs little and what is compared is a mean.
 func (c *capture) compare(ctx context.Context) {
-	const longest = 30 * time.Second
+	const longest, fewest, times = 30 * time.Second, 64, 4
+	wanted := max(fewest, times*c.window.Iterations)
 	base := c.engine.last.steps
 	if e, ok := c.engine.poll(ctx); ok {
 		base = e.steps
 	}
-	for end := c.now() + longest; c.now() < end && c.engine.last.steps-base < c.window.Iterations; {
+	for end := c.now() + longest; c.now() < end && c.engine.last.steps-base < wanted; {
 		c.job.status.detail("goes on without the profiler, for the overhead")
 		if c.pause(ctx, pollWindow) != waited {
 			return

@@ -181,6 +181,7 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
                         warm-cache ignore-term wrong-name foreign-port
                         of its profiler: profile-refuse profile-stop=2m (how long it writes) profile-stop-500
                         profile-crash (while it writes) profile-partial profile-ranks=1 (so many workers write)
+                        profile-size=8M (bytes by which a trace is larger)
 
 These flags of vllm change what it does: host, port, served-model-name, api-key, max-model-len, max-num-seqs,
 max-num-batched-tokens, block-size, num-gpu-blocks-override, kv-cache-memory-bytes, gpu-memory-utilization,

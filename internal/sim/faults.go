@@ -33,6 +33,7 @@ type faults struct {
 	profileCrash   bool          // the engine dies while it writes
 	profilePartial bool          // half of each trace is all that is ever written
 	profileRanks   int           // only so many workers write theirs; 0: all
+	profileSize    int           // bytes by which each trace is larger
 
 	foreignPort bool // another process, of another session, answers on the port
 }
@@ -94,6 +95,8 @@ func (f *faults) set(spec string) error {
 		f.profilePartial = true
 	case "profile-ranks":
 		f.profileRanks, err = count(value)
+	case "profile-size":
+		f.profileSize, err = humanNumber(value)
 	case "foreign-port":
 		f.foreignPort = true
 	default:

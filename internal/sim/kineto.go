@@ -2,7 +2,10 @@ package sim
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"time"
 )
@@ -130,10 +133,21 @@ func (t trace) head(b *bytes.Buffer, w *writer) {
 	if t.p.stacks {
 		b.WriteString("  \"with_stack\": 1,\n")
 	}
+	if n := t.p.s.c.faults.profileSize; n > 0 { // of random bytes, which do not pack
+		fmt.Fprintf(b, "  \"PT_PROFILER_JOB_NOTE\": %q,\n", hex.EncodeToString(noiseBytes(n)))
+	}
 	if t.p.s.t.minor >= 18 {
 		fmt.Fprintf(b, "  \"vllm_version\": %q,\n", t.p.s.t.version)
 	}
 	fmt.Fprintf(b, "  \"host_name\": %q,\n  \"displayTimeUnit\": \"ms\",\n  \"baseTimeNanoseconds\": %d,\n  \"traceEvents\": [\n", hostName(), w.base.UnixNano())
+}
+
+func noiseBytes(n int) []byte {
+	random, noise := rand.New(rand.NewPCG(1, 1)), make([]byte, 0, n+8)
+	for len(noise) < n {
+		noise = binary.LittleEndian.AppendUint64(noise, random.Uint64())
+	}
+	return noise[:n]
 }
 
 // step writes one step of the engine.
