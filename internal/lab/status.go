@@ -10,7 +10,7 @@ type Status struct {
 	Step  string        // "burn-in A", "pair 2 of 4", …; empty for a single run
 	Stage string        // "starting", "loading weights", "warm-up", "load", "stopping" …
 	Phase string        // of the load
-	Doing string        // what happens beside it, such as the writing of a trace
+	Doing string        // more of the stage, such as how much of a trace is written
 	Since time.Duration // since the stage began
 	Whole time.Duration // how long the stage will take, 0 = unknown
 

@@ -138,7 +138,9 @@ func (c *capture) run(ctx context.Context, opened func()) error {
 	}
 	opened()
 	base := c.engine.last.steps
+	c.job.status.stage("profiling", 0)
 	c.watchWindow(ctx, base)
+	c.job.status.stage("writing traces", 0)
 	if ctx.Err() != nil {
 		return cut(ctx, "while the window was open")
 	}
@@ -210,7 +212,7 @@ func (c *capture) nearest(s *steadiness) string {
 
 // turnOn opens the window.
 func (c *capture) turnOn(ctx context.Context) error {
-	c.job.status.detail("starts the profiler")
+	c.job.status.stage("starting the profiler", 0)
 	c.engine.poll(ctx)
 	asked := c.now()
 	answer := supervisor.AskProfiler(ctx, c.access, true)
@@ -243,7 +245,7 @@ func (c *capture) watchWindow(ctx context.Context, base int) {
 		}
 		c.engine.poll(ctx)
 		made := c.engine.last.steps - base
-		c.job.status.detail(fmt.Sprintf("profiles, %d of %d steps", max(0, made), c.window.Iterations))
+		c.job.status.detail(fmt.Sprintf("%d of %d steps", max(0, made), c.window.Iterations))
 		if c.setup.Bounded && made >= c.window.Iterations-2 { // from here on the workers may be writing
 			c.busy.Store(int64(c.now()))
 		}

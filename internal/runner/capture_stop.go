@@ -27,7 +27,7 @@ func (c *capture) turnOff(ctx context.Context, base int) error {
 	}
 	answered := make(chan supervisor.ProfilerReply, 1)
 	go func() { answered <- supervisor.AskProfiler(ctx, c.access, false) }()
-	answer := c.showGrowth(asked, answered)
+	answer := c.showGrowth(answered)
 	c.record.Stop = reply(asked, c.now(), answer)
 	if ctx.Err() != nil {
 		return cut(ctx, "while the server wrote its traces")
@@ -51,7 +51,7 @@ func said(r supervisor.ProfilerReply) string {
 }
 
 // showGrowth shows how much has been written until the answer comes.
-func (c *capture) showGrowth(asked time.Duration, answered <-chan supervisor.ProfilerReply) supervisor.ProfilerReply {
+func (c *capture) showGrowth(answered <-chan supervisor.ProfilerReply) supervisor.ProfilerReply {
 	tick := time.NewTicker(pollFiles)
 	defer tick.Stop()
 	for {
@@ -61,19 +61,18 @@ func (c *capture) showGrowth(asked time.Duration, answered <-chan supervisor.Pro
 			c.busy.Store(int64(c.now()))
 			return answer
 		case <-tick.C:
-			c.growth(asked)
+			c.growth()
 		}
 	}
 }
 
-// growth shows how much there is and says whether it is more than at the last look. The JSON is first written to the server's
-// own temporary folder.
-func (c *capture) growth(asked time.Duration) bool {
+// growth shows how much there is and says whether it changed since the last look.
+func (c *capture) growth() bool {
 	size, changed, err := c.folder.Look()
 	if err != nil {
 		return false
 	}
-	c.job.status.detail(fmt.Sprintf("writes traces for %s, %.1f MB so far", (c.now() - asked).Round(time.Second), float64(size)/1e6))
+	c.job.status.detail(fmt.Sprintf("%.1f MB so far", float64(size)/1e6))
 	return changed
 }
 
@@ -103,7 +102,7 @@ func (c *capture) awaitFiles(ctx context.Context, answer supervisor.ProfilerRepl
 		case <-time.After(pollFiles):
 		}
 		c.busy.Store(int64(c.now()))
-		if c.growth(c.record.Stop.Asked) {
+		if c.growth() {
 			last = c.now()
 		}
 	}
@@ -174,13 +173,13 @@ func (c *capture) makeRoom() {
 // costs little and what is compared is a mean.
 func (c *capture) compare(ctx context.Context) {
 	const longest, fewest, times = 30 * time.Second, 64, 4
+	c.job.status.stage("loading without the profiler, for the overhead", 0)
 	wanted := max(fewest, times*c.window.Iterations)
 	base := c.engine.last.steps
 	if e, ok := c.engine.poll(ctx); ok {
 		base = e.steps
 	}
 	for end := c.now() + longest; c.now() < end && c.engine.last.steps-base < wanted; {
-		c.job.status.detail("goes on without the profiler, for the overhead")
 		if c.pause(ctx, pollWindow) != waited {
 			return
 		}

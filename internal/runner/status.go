@@ -22,7 +22,7 @@ type status struct {
 func (s *status) stage(name string, whole time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.Stage, s.now.Whole, s.now.Phase, s.began = name, whole, "", s.clock.Now()
+	s.now.Stage, s.now.Whole, s.now.Phase, s.now.Doing, s.began = name, whole, "", "", s.clock.Now()
 	s.send()
 }
 
@@ -50,7 +50,7 @@ func (s *status) progress(p loadgen.Snapshot) {
 	s.send()
 }
 
-// detail says what happens beside the stage; empty: nothing.
+// detail says more of the stage; empty: nothing.
 func (s *status) detail(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

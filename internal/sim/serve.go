@@ -154,11 +154,11 @@ func (p *process) run(socket *os.File) int {
 	p.uvicorn("Application startup complete.")
 	code := p.wait(s, web)
 	close(stop)
+	s.profiler.end() // before the loop, which may be writing
 	<-ended
 	if err := errors.Join(web.Close(), <-served); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		fmt.Fprintln(p.err, err)
 	}
-	s.profiler.end()
 	if s.truth != nil {
 		if err := s.truth.file.Close(); err != nil {
 			fmt.Fprintln(p.err, err)
