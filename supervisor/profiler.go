@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,13 +98,18 @@ func WithProfiler(l Launch, s lab.Server, flags Flags, w lab.ProfileWindow, dir 
 	if p.Mechanism == lab.ProfileByEnv && !env {
 		return l, p, lab.Faults{{Path: "profile.mechanism", Problem: fmt.Sprintf("vllm %s does not read %s (0.15 and before do): write config, or leave the line out", l.Version, profilerDir)}}
 	}
-	// What is left in the user's environment would change what the flag says, up to 0.15.
-	l.Unset = append(l.Unset, profilerVariables...)
 	var err error
 	if p.Mechanism == lab.ProfileByConfig {
 		err = p.byConfig(&l, w, dir)
 	} else {
 		p.byEnv(&l, w, dir)
+	}
+	// What is left in the user's environment would change what is asked for, up to 0.15 beside the flag too.
+	l.Unset = slices.Clone(l.Unset)
+	for _, name := range profilerVariables {
+		if _, set := p.Settings[name]; !set {
+			l.Unset = append(l.Unset, name)
+		}
 	}
 	return l, p, err
 }
