@@ -95,68 +95,76 @@ func (t *tree) shorter(n int32, mark uint32) int32 {
 // cpuStacks are the nodes of the CPU's tree. Where there are more than most, what is smaller than a bound counts for a [folded]
 // beside it, and that, where it is smaller still, for one further out; so no time is lost.
 func (b *builder) cpuStacks(most int) ([]stack, int) {
-	t := b.trees[onCPU]
-	bound := int64(0)
-	if b.kept(0) > most {
-		low, high := int64(0), int64(1)
-		for b.kept(high) > most && high < maxTime {
-			low, high = high, high*2
-		}
-		for high-low > 1+low/64 { // near enough: a few stacks more or less
-			if middle := low + (high-low)/2; b.kept(middle) > most {
-				low = middle
-			} else {
-				high = middle
-			}
-		}
-		bound = high
-	}
+	f := &folding{b.trees[onCPU], make([]own, len(b.trees[onCPU].nodes))}
+	bound := f.bound(most)
 	var all []stack
-	before := 0
-	folded := b.labels.number(label{name: foldedName})
-	b.foldCPU(bound, func(node int32, n tally, mark bool) {
-		if mark {
-			node = t.mark(node, folded)
+	whole := 0
+	mark := b.labels.number(label{name: foldedName})
+	f.run(bound, func(node int32, o own, folded bool) {
+		if folded {
+			node = f.tree.mark(node, mark)
 		} else {
-			before++
+			whole++
 		}
-		all = append(all, stack{node: node, place: -1, n: n.n, took: n.took})
+		all = append(all, stack{node: node, place: -1, n: o.n, took: o.took})
 	})
 	slices.Reverse(all) // callers first
-	return all, t.stacks() - before
+	return all, f.tree.stacks() - whole
 }
 
-// kept counts the stacks that a bound leaves.
-func (b *builder) kept(bound int64) int {
+// own is what a stack has of its own.
+type own struct{ n, took int64 }
+
+// folding makes a tree's stacks fewer.
+type folding struct {
+	tree  *tree
+	under []own // by node: what was folded under it
+}
+
+// bound is the least that leaves no more than most stacks, or near it.
+func (f *folding) bound(most int) int64 {
+	if f.kept(0) <= most {
+		return 0
+	}
+	low, high := int64(0), int64(1)
+	for f.kept(high) > most && high < maxTime {
+		low, high = high, high*2
+	}
+	for high-low > 1+low/64 {
+		if middle := low + (high-low)/2; f.kept(middle) > most {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return high
+}
+
+func (f *folding) kept(bound int64) int {
 	n := 0
-	b.foldCPU(bound, func(int32, tally, bool) { n++ })
+	f.run(bound, func(int32, own, bool) { n++ })
 	return n
 }
 
-// foldCPU gives the stacks that a bound leaves: a node's own, or what was folded under it. Nodes come after their callers, so
-// one pass from the last to the first is enough.
-func (b *builder) foldCPU(bound int64, keep func(node int32, own tally, folded bool)) {
-	t := b.trees[onCPU]
-	type rest struct{ n, took int64 }
-	under := make([]rest, len(t.nodes))
-	for i := len(t.nodes) - 1; i >= 0; i-- {
-		n := &t.nodes[i]
-		own := rest{n.calls, n.self}
-		if f := under[i]; f != (rest{}) {
-			if f.took >= bound || n.caller < 0 {
-				keep(int32(i), tally{n: f.n, took: f.took}, true)
-			} else {
-				under[n.caller].n += f.n
-				under[n.caller].took += f.took
+// run gives the stacks that a bound leaves: a node's own, or what was folded under it. Nodes come after their callers, so one
+// pass from the last to the first is enough.
+func (f *folding) run(bound int64, keep func(node int32, o own, folded bool)) {
+	clear(f.under)
+	for i := len(f.under) - 1; i >= 0; i-- {
+		caller := f.tree.nodes[i].caller
+		pass := func(o own, folded bool) {
+			switch {
+			case o == own{}:
+			case o.took >= bound || caller < 0:
+				keep(int32(i), o, folded)
+			default:
+				f.under[caller].n += o.n
+				f.under[caller].took += o.took
 			}
 		}
-		switch {
-		case own == rest{} || n.caller < 0:
-		case own.took >= bound:
-			keep(int32(i), tally{n: own.n, took: own.took}, false)
-		default:
-			under[n.caller].n += own.n
-			under[n.caller].took += own.took
+		pass(f.under[i], true)
+		if caller >= 0 {
+			pass(own{f.tree.nodes[i].calls, f.tree.nodes[i].self}, false)
 		}
 	}
 }

@@ -116,18 +116,22 @@ func (s *stacker) sweep(trees [2]*tree, thread int32) {
 	w := &sweep{s: s, trees: trees, thread: thread, step: outside}
 	own := s.threads[thread]
 	next := 0
+	pushUntil := func(t int64) {
+		for ; next < own.n && own.at(next).start <= t; next++ {
+			w.push(own.at(next))
+			if next%pileChunk == 0 && next > 0 {
+				own.chunks[next/pileChunk-1] = nil // its memory is for the tree
+			}
+		}
+	}
 	for _, i := range own.launches {
 		l := s.launches.at(int(i))
-		for ; next < own.n && own.at(next).start <= l.start; next++ {
-			w.push(own.at(next))
-		}
+		pushUntil(l.start)
 		w.advance(l.start)
 		gpu := trees[onGPU]
 		l.node = gpu.child(w.node(len(w.open)-1, onGPU, gpu.root(root{-1, s.stepAt(l.start)})), l.label)
 	}
-	for ; next < own.n; next++ {
-		w.push(own.at(next))
-	}
+	pushUntil(maxTime)
 	for len(w.open) > 0 {
 		w.advance(w.open[len(w.open)-1].end)
 	}
