@@ -22,19 +22,19 @@ func TestLabsOwnProfileIsReadableByPprofAndAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	runtime.KeepAlive(held)
-	if total := own(t, name, 1); int64(u.CPU) != total || total == 0 {
+	if total := sumOfType(t, name, 1); int64(u.CPU) != total || total == 0 {
 		t.Errorf("summed %v, the file holds %d ns", u.CPU, total)
 	}
 	if u.Heap != filepath.Join(filepath.Dir(name), "self.heap.pb.gz") {
 		t.Errorf("the heap is in %s", u.Heap)
 	}
-	if total := own(t, u.Heap, 3); u.Held != total || total < 16<<20 {
+	if total := sumOfType(t, u.Heap, 3); u.Held != total || total < 16<<20 {
 		t.Errorf("%d bytes in use, the file holds %d", u.Held, total)
 	}
 }
 
-// own is the sum of one sample type of a profile of lab.
-func own(t *testing.T, name string, kind int) int64 {
+// sumOfType is the sum of one sample type of a profile of lab.
+func sumOfType(t *testing.T, name string, kind int) int64 {
 	t.Helper()
 	f, err := os.Open(name)
 	if err != nil {
