@@ -151,9 +151,9 @@ func Diff(a, b []*Summary) Difference {
 		case len(of) > 0 && len(with) > 0:
 			d.Kinds = append(d.Kinds, d.compare(name, of, with, items.all))
 		case len(of) > 0:
-			d.note("B has no steady %s step, A has %d", name, len(of))
+			d.note("B has no steady %s; A has %d", plural(name), len(of))
 		case len(with) > 0:
-			d.note("A has no steady %s step, B has %d", name, len(with))
+			d.note("A has no steady %s; B has %d", plural(name), len(with))
 		}
 	}
 	slices.SortStableFunc(d.Kinds, func(x, y StepDifference) int { return cmp.Compare(min(y.A.N, y.B.N), min(x.A.N, x.B.N)) })
@@ -162,6 +162,13 @@ func Diff(a, b []*Summary) Difference {
 
 func (d *Difference) note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
+}
+
+func plural(kind StepKind) string {
+	if kind == Whole {
+		return "steps"
+	}
+	return string(kind) + " steps"
 }
 
 func (s *side) kind(kind int) []steadyStep {
@@ -182,15 +189,15 @@ func (d *Difference) compare(kind StepKind, a, b []steadyStep, items []item) Ste
 	k.Decided = k.Matched
 	switch {
 	case !m.counts:
-		d.note("the markers tell no sizes: the %s steps of both sides may have computed different amounts", kind)
+		d.note("the markers tell no sizes: %s of both sides may have computed different amounts", plural(kind))
 	case !k.Matched:
 		apart := math.Abs(*k.B.Tokens / *k.A.Tokens - 1)
 		k.Decided = apart <= tokensApart
-		text := "fewer than half of the %s steps have one of equal size on the other side: they are compared per token (%.1f tokens a step in A, %.1f in B)"
+		text := "fewer than half of the %s have one of equal size on the other side: they are compared per token (%.1f tokens a step in A, %.1f in B)"
 		if !k.Decided {
 			text += "; so different steps do not say which side is faster"
 		}
-		d.note(text, kind, *k.A.Tokens, *k.B.Tokens)
+		d.note(text, plural(kind), *k.A.Tokens, *k.B.Tokens)
 	}
 	switch d.Basis {
 	case GPUTime:

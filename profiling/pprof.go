@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -90,7 +89,7 @@ func (s *Stacks) Write(w io.Writer) error { return s.profile.Write(w) }
 // builder makes a profile of samples.
 type builder struct {
 	*stacker
-	tree      *tree
+	trees     [2]*tree
 	p         *profile.Profile
 	locations map[uint32]*profile.Location
 
@@ -99,20 +98,15 @@ type builder struct {
 
 // profile turns the records into a profile.
 func (s *stacker) profile(name string) *Stacks {
-	t := newTree()
+	trees := [2]*tree{onCPU: newTree(), onGPU: newTree()}
 	for i := range s.threads {
-		s.sweep(t, int32(i))
+		s.sweep(trees, int32(i))
 	}
-	b := &builder{stacker: s, tree: t, locations: map[uint32]*profile.Location{}, categories: map[named]string{}}
-	gpu, cpu := b.gpuStacks(), b.cpuStacks()
+	b := &builder{stacker: s, trees: trees, locations: map[uint32]*profile.Location{}, categories: map[named]string{}}
 	out := &Stacks{steps: counted(s.steps), profile: b.header(name)}
-	most := maxStacks
-	if len(gpu) > 0 && len(cpu) > 0 {
-		most /= 2
-	}
-	gpu, out.Folded = b.fold(gpu, most)
-	cpu, folded := b.fold(cpu, most)
-	out.Folded += folded
+	gpu, n := b.gpuStacks(maxStacks / 2)
+	cpu, m := b.cpuStacks(maxStacks / 2)
+	out.Folded = n + m
 	for _, k := range gpu {
 		out.GPUTime += time.Duration(k.took)
 	}
@@ -174,12 +168,11 @@ func (b *builder) path(k stack) []*profile.Location {
 	if k.place >= 0 {
 		all = append(all, b.location(k.label))
 	}
-	n := k.node
-	for n >= 0 && b.tree.nodes[n].caller >= 0 {
-		all = append(all, b.location(b.tree.nodes[n].label))
-		n = b.tree.nodes[n].caller
+	t, n := b.tree(k), k.node
+	for ; t.nodes[n].caller >= 0; n = t.nodes[n].caller {
+		all = append(all, b.location(t.nodes[n].label))
 	}
-	if step := b.tree.of[n].step; step != outside {
+	if step := t.of[n].step; step != outside {
 		all = append(all, b.location(b.labels.number(label{name: "step:" + string(stepKinds[step])})))
 	}
 	return all
@@ -215,7 +208,8 @@ func (b *builder) gpuLabels(k stack) map[string][]string {
 
 func (b *builder) cpuLabels(k stack) map[string][]string {
 	all := map[string][]string{}
-	r := b.tree.of[b.tree.rootUnder(k.node)]
+	t := b.tree(k)
+	r := t.of[t.rootUnder(k.node)]
 	if r.step != outside {
 		all["step"] = []string{string(stepKinds[r.step])}
 	}
@@ -227,86 +221,4 @@ func (b *builder) cpuLabels(k stack) map[string][]string {
 		all["rank"] = []string{strconv.FormatInt(*rank, 10)}
 	}
 	return all
-}
-
-// stack is one sample.
-type stack struct {
-	node    int32
-	label   uint32 // of the kernel
-	place   int32  // -1: on the CPU
-	n, took int64
-}
-
-// gpuStacks joins the activities of one name that one stack launched on one stream. What has no launch in the trace stands
-// under [unlinked], so that the sum is that of all activities.
-func (b *builder) gpuStacks() []stack {
-	at := map[stack]int{}
-	var all []stack
-	unlinked := int32(-1)
-	for i := range b.work.n {
-		w := b.work.at(i)
-		node := unlinked
-		if l := b.launch(w.correlation); l != nil {
-			node = l.node
-		} else if node < 0 {
-			unlinked = b.tree.child(b.tree.root(root{-1, outside}), b.labels.number(label{name: "[unlinked]"}))
-			node = unlinked
-		}
-		key := stack{node: node, label: w.label, place: int32(w.place)}
-		n, known := at[key]
-		if !known {
-			n = len(all)
-			at[key] = n
-			all = append(all, key)
-		}
-		all[n].n++
-		all[n].took += w.took
-	}
-	return all
-}
-
-func (b *builder) cpuStacks() []stack {
-	var all []stack
-	for i, n := range b.tree.nodes {
-		if n.caller >= 0 && (n.calls > 0 || n.self > 0) {
-			all = append(all, stack{node: int32(i), place: -1, n: n.calls, took: n.self})
-		}
-	}
-	return all
-}
-
-// fold brings the number of stacks down to most: the smallest end one frame earlier, in [folded]. The kernel of a GPU's stack
-// stays, so what each kernel took is exact still.
-func (b *builder) fold(all []stack, most int) ([]stack, int) {
-	folded := b.labels.number(label{name: "[folded]"})
-	shortened := 0
-	for len(all) > most {
-		slices.SortFunc(all, func(x, y stack) int {
-			return cmp.Or(cmp.Compare(y.took, x.took), cmp.Compare(x.node, y.node), cmp.Compare(x.label, y.label), cmp.Compare(x.place, y.place))
-		})
-		at := map[stack]int{}
-		kept := slices.Clone(all[:most/2])
-		for i, k := range kept {
-			at[stack{node: k.node, label: k.label, place: k.place}] = i
-		}
-		for _, k := range all[most/2:] {
-			key := stack{node: b.tree.shorter(k.node, folded), label: k.label, place: k.place}
-			n, known := at[key]
-			if !known {
-				n = len(kept)
-				at[key] = n
-				kept = append(kept, key)
-			}
-			kept[n].n += k.n
-			kept[n].took += k.took
-		}
-		if shortened == 0 {
-			shortened = len(all) - most/2
-		}
-		if len(kept) == len(all) && slices.Equal(kept, all) {
-			break // nothing is left to take away: so many kernels are there
-		}
-		all = kept
-	}
-	return all, shortened
 }

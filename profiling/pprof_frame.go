@@ -54,7 +54,7 @@ func (l *labels) find(name []byte, python bool) uint32 {
 	if len(known) >= opNames {
 		return l.number(label{name: "(names beyond the first 131072)"})
 	}
-	of := label{name: spelled(name)}
+	of := label{name: strings.ToValidUTF8(spelled(name), "\ufffd")} // profile.proto holds nothing else
 	if python {
 		of = pythonLabel(of.name)
 	}

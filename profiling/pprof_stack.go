@@ -18,7 +18,7 @@ type node struct {
 }
 
 const (
-	maxNodes = 1 << 22 // what is deeper than the tree can hold counts for its caller
+	maxNodes = 1 << 20 // once the tree is full, what would need a new node counts for its caller
 	maxDepth = 1 << 10 // so does what is deeper than this
 )
 
@@ -43,18 +43,39 @@ func (t *tree) root(r root) int32 {
 	return n
 }
 
+// child is the node of a frame under a caller; the caller itself, where the tree is full.
 func (t *tree) child(caller int32, label uint32) int32 {
-	key := uint64(caller)<<32 | uint64(label)
-	n, known := t.at[key]
+	if n, known := t.at[edge(caller, label)]; known {
+		return n
+	}
+	if len(t.nodes) >= maxNodes {
+		return caller
+	}
+	return t.mark(caller, label)
+}
+
+// mark is the same in a tree that may be full.
+func (t *tree) mark(caller int32, label uint32) int32 {
+	n, known := t.at[edge(caller, label)]
 	if !known {
-		if len(t.nodes) >= maxNodes {
-			return caller
-		}
 		n = int32(len(t.nodes))
-		t.at[key] = n
+		t.at[edge(caller, label)] = n
 		t.nodes = append(t.nodes, node{caller: caller, label: label})
 	}
 	return n
+}
+
+func edge(caller int32, label uint32) uint64 { return uint64(caller)<<32 | uint64(label) }
+
+// stacks counts the nodes that have something of their own.
+func (t *tree) stacks() int {
+	count := 0
+	for _, n := range t.nodes {
+		if n.caller >= 0 && (n.calls > 0 || n.self > 0) {
+			count++
+		}
+	}
+	return count
 }
 
 func (t *tree) rootUnder(n int32) int32 {
@@ -64,25 +85,11 @@ func (t *tree) rootUnder(n int32) int32 {
 	return n
 }
 
-// shorter is the stack of n without its innermost frame, and a mark in its place.
-func (t *tree) shorter(n int32, mark uint32) int32 {
-	if t.nodes[n].caller < 0 {
-		return n
-	}
-	if t.nodes[n].label == mark {
-		n = t.nodes[n].caller
-	}
-	if t.nodes[n].caller >= 0 {
-		n = t.nodes[n].caller
-	}
-	return t.child(n, mark)
-}
-
 // sweep walks along one thread. Each point of time belongs to the innermost open span, and each launch has the stack of those
 // that are open when it is called.
 type sweep struct {
 	s      *stacker
-	tree   *tree
+	trees  [2]*tree // onCPU, onGPU
 	thread int32
 	step   int // kind of the step that began last on this thread
 	now    int64
@@ -105,24 +112,30 @@ const (
 	onGPU
 )
 
-func (s *stacker) sweep(t *tree, thread int32) {
-	w := &sweep{s: s, tree: t, thread: thread, step: outside}
+func (s *stacker) sweep(trees [2]*tree, thread int32) {
+	w := &sweep{s: s, trees: trees, thread: thread, step: outside}
 	own := s.threads[thread]
 	next := 0
+	pushUntil := func(t int64) {
+		for ; next < own.n && own.at(next).start <= t; next++ {
+			w.push(own.at(next))
+			if next%pileChunk == 0 && next > 0 {
+				own.chunks[next/pileChunk-1] = nil // its memory is for the tree
+			}
+		}
+	}
 	for _, i := range own.launches {
 		l := s.launches.at(int(i))
-		for ; next < own.n && own.at(next).start <= l.start; next++ {
-			w.push(own.at(next))
-		}
+		pushUntil(l.start)
 		w.advance(l.start)
-		l.node = t.child(w.node(len(w.open)-1, onGPU, t.root(root{-1, s.stepAt(l.start)})), l.label)
+		gpu := trees[onGPU]
+		l.node = gpu.child(w.node(len(w.open)-1, onGPU, gpu.root(root{-1, s.stepAt(l.start)})), l.label)
 	}
-	for ; next < own.n; next++ {
-		w.push(own.at(next))
-	}
+	pushUntil(maxTime)
 	for len(w.open) > 0 {
 		w.advance(w.open[len(w.open)-1].end)
 	}
+	own.pile = pile[cpuSpan]{}
 }
 
 // advance gives the time that has passed to the spans that were innermost in it.
@@ -130,7 +143,7 @@ func (w *sweep) advance(to int64) {
 	for len(w.open) > 0 {
 		top := &w.open[len(w.open)-1]
 		if until := min(top.end, to); until > w.now {
-			w.tree.nodes[w.cpuNode()].self += until - w.now
+			w.trees[onCPU].nodes[w.cpuNode()].self += until - w.now
 			w.now = until
 		}
 		if top.end > to {
@@ -157,13 +170,13 @@ func (w *sweep) push(c *cpuSpan) {
 		w.open[at].on = unknown
 	}
 	w.open = slices.Insert(w.open, at, openSpan{start: c.start, end: end, label: label, on: unknown})
-	w.tree.nodes[w.node(at, onCPU, w.cpuRoot())].calls++
+	w.trees[onCPU].nodes[w.node(at, onCPU, w.cpuRoot())].calls++
 }
 
 // byProfiler says that the steps are the profiler's own.
 func (s *stacker) byProfiler() bool { return len(s.steps) > 0 && s.steps[0].form == formProfiler }
 
-func (w *sweep) cpuRoot() int32 { return w.tree.root(root{w.thread, w.step}) }
+func (w *sweep) cpuRoot() int32 { return w.trees[onCPU].root(root{w.thread, w.step}) }
 
 func (w *sweep) cpuNode() int32 { return w.node(len(w.open)-1, onCPU, w.cpuRoot()) }
 
@@ -175,7 +188,7 @@ func (w *sweep) node(i, side int, root int32) int32 {
 	i = min(i, maxDepth-1)
 	o := &w.open[i]
 	if o.on[side].root != root {
-		o.on[side] = known{w.tree.child(w.node(i-1, side, root), o.label), root}
+		o.on[side] = known{w.trees[side].child(w.node(i-1, side, root), o.label), root}
 	}
 	return o.on[side].node
 }

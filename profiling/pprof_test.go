@@ -141,8 +141,9 @@ func folded(s *Stacks) []string {
 	return all
 }
 
-func TestStacksHaveTheFramesThatWereOpenAtTheLaunch(t *testing.T) {
-	s := stacksOf(t, `[
+// pythonTrace has Python functions, one of them longer than 32 bits of nanoseconds, launches that come behind their kernels, and a
+// copy without one.
+const pythonTrace = `[
 {"ph":"X","cat":"python_function","name":"/v/lib/python3.12/site-packages/vllm/core.py(10): run","pid":1,"tid":1,"ts":0,"dur":5000000},
 {"ph":"X","cat":"user_annotation","name":"execute_context_1(9)_generation_0(0)","pid":1,"tid":1,"ts":100,"dur":50},
 {"ph":"X","cat":"python_function","name":"nn.Module: LlamaMLP_17","pid":1,"tid":1,"ts":100,"dur":30},
@@ -154,7 +155,10 @@ func TestStacksHaveTheFramesThatWereOpenAtTheLaunch(t *testing.T) {
 {"ph":"X","cat":"kernel","name":"gemm","pid":0,"tid":7,"ts":315,"dur":6,"args":{"correlation":2}},
 {"ph":"X","cat":"gpu_memcpy","name":"Memcpy HtoD (Pinned -> Device)","pid":0,"tid":8,"ts":330,"dur":1,"args":{"correlation":99}},
 {"ph":"X","cat":"cuda_runtime","name":"cudaLaunchKernel","pid":1,"tid":1,"ts":112,"dur":2,"args":{"correlation":1}},
-{"ph":"X","cat":"cuda_runtime","name":"cudaGraphLaunch","pid":1,"tid":1,"ts":262,"dur":2,"args":{"correlation":2}}]`)
+{"ph":"X","cat":"cuda_runtime","name":"cudaGraphLaunch","pid":1,"tid":1,"ts":262,"dur":2,"args":{"correlation":2}}]`
+
+func TestStacksHaveTheFramesThatWereOpenAtTheLaunch(t *testing.T) {
+	s := stacksOf(t, pythonTrace)
 	want := []string{
 		"step:prefill;run;execute_context_N(T)_generation_N(T);nn.Module: LlamaMLP;aten::mm;cudaLaunchKernel;void at::native::(anonymous namespace)::softmax<float, 2>(float*, int) [1 7000 0 0]",
 		"step:decode;run;<built-in method to of Tensor object>;cudaGraphLaunch;gemm [2 11000 0 0]",
@@ -300,5 +304,26 @@ func TestAViewIsForThisMachineAlone(t *testing.T) {
 		if code, _ := get(t, h, "/", host); code != want {
 			t.Errorf("%s: %d, want %d", host, code, want)
 		}
+	}
+}
+
+func TestOverlapsAndLateEventsOfTheCPUKeepSumsAndStacks(t *testing.T) {
+	trace := `[
+{"ph":"X","cat":"kernel","name":"k","pid":0,"tid":7,"ts":30,"dur":4,"args":{"correlation":1}},
+{"ph":"X","cat":"cuda_runtime","name":"cudaLaunchKernel","pid":1,"tid":1,"ts":12,"dur":1,"args":{"correlation":1}},
+{"ph":"X","cat":"cpu_op","name":"first","pid":1,"tid":1,"ts":1,"dur":10},
+{"ph":"X","cat":"cpu_op","name":"outlasts","pid":1,"tid":1,"ts":6,"dur":10},
+{"ph":"X","cat":"cpu_op","name":"other thread","pid":1,"tid":"x","ts":6,"dur":10}]`
+	s, sum := stacksOf(t, trace), sumUp(t, trace)
+	got := folded(s)
+	if want := "first;outlasts;cudaLaunchKernel;k [1 4000 0 0]"; got[0] != want {
+		t.Errorf("%s, want %s", got[0], want)
+	}
+	self := time.Duration(0)
+	for _, o := range sum.Operators {
+		self += *o.Self
+	}
+	if s.CPUTime != 25*time.Microsecond || self != s.CPUTime {
+		t.Errorf("%d ns of CPU, the summary has %d", s.CPUTime, self)
 	}
 }

@@ -52,6 +52,7 @@ func scriptParams(dir string) testscript.Params {
 			"measures": measures,
 			"counted":  counted,
 			"talks":    talks,
+			"fetch":    fetchPage,
 
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,

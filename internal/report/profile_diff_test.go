@@ -69,7 +69,7 @@ func gpuDifference() profiling.Difference {
 			},
 			Others: &profiling.Leftover{Names: 7, Change: timeChange(ms/10, ms/10)},
 		}},
-		Notes: []string{"B has no steady prefill step, A has 3"},
+		Notes: []string{"B has no steady prefill steps; A has 3"},
 	}
 }
 
