@@ -71,7 +71,7 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 		return err
 	}
 	if o.dryRun {
-		return printPlan(cmd, b, plan, o)
+		return printPlan(cmd, b, plan, readyA, readyB, o)
 	}
 	profiles, lost, err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime)
 	if err != nil {
@@ -90,10 +90,16 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	return called
 }
 
-func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
+func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, o abOptions) error {
 	estimate, err := b.lab.Estimate(plan)
 	if err != nil {
 		return err
+	}
+	for _, r := range []runner.Ready{readyA, readyB} {
+		if r.Experiment.Profile != nil { // a run more; how long the server writes nobody knows
+			estimate.Starts++
+			estimate.Total += estimate.Run
+		}
 	}
 	shown := report.Estimate{Starts: estimate.Starts, Run: estimate.Run, Total: estimate.Total, Basis: estimate.Basis,
 		CV: estimate.CV, CVBasis: estimate.CVBasis, MDE: estimate.MDE}
