@@ -72,10 +72,31 @@ func (c *capture) begin(ctx context.Context, end context.CancelCauseFunc, url st
 		defer close(c.done)
 		opened := sync.OnceFunc(func() { close(c.open) })
 		defer opened()
-		c.lost(c.run(ctx, opened))
+		err := c.run(ctx, opened)
+		if err != nil && ctx.Err() == nil {
+			err = c.dying(ctx, err, end)
+		}
+		c.lost(err)
 		c.job.status.detail("")
 		end(errCaptured)
 	}()
+}
+
+// endOfDying is how long a server whose engine is dead may take to end: vllm looks every 5 s whether it should.
+const endOfDying = 10 * time.Second
+
+// dying sees whether a capture was lost because the server is: its end may show only now.
+func (c *capture) dying(ctx context.Context, lost error, end context.CancelCauseFunc) error {
+	var death *supervisor.DeathError
+	if err := supervisor.Alive(ctx, c.access); ctx.Err() == nil && !errors.As(err, &death) {
+		return lost
+	}
+	select {
+	case <-ctx.Done(): // whoever watches the server knows why it died
+	case <-time.After(endOfDying):
+		end(death)
+	}
+	return fmt.Errorf("%w: %w", lost, context.Cause(ctx))
 }
 
 // lost keeps the first reason why there is no whole capture.
