@@ -66,8 +66,13 @@ func (j *job) prepareCapture(launch supervisor.Launch) (supervisor.Launch, error
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return launch, fmt.Errorf("make folder for traces: %w", err)
 	}
-	j.capture, err = j.newCapture(setup, dir)
-	return launch, err
+	if j.capture, err = j.newCapture(setup, dir); err != nil {
+		return launch, err
+	}
+	begun := *j.capture.record
+	begun.Lost = "lab ended before the window did" // what a lab that is killed leaves in the record
+	j.run.Profile = &begun
+	return launch, nil
 }
 
 // tellCapture puts what became of the window into the run.
