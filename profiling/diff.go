@@ -142,7 +142,7 @@ func Diff(a, b []*Summary) Difference {
 	d.Indicative = left.Captures < 2 || right.Captures < 2
 	if left.basis == right.basis {
 		d.Basis = left.basis
-	} else if left.Steps > 0 && right.Steps > 0 {
+	} else if left.basis != "" && right.basis != "" {
 		d.note("one side has work on a GPU and the other has none: only the time of steps is compared")
 	}
 	for kind, name := range stepKinds {

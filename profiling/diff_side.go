@@ -100,8 +100,9 @@ func (s *side) add(d *detail, capture int, items *itemTable) {
 		renumber[i] = items.number(it)
 	}
 	steps := steady(d.steps)
+	usual := medianPeriod(steps)
 	for _, st := range steps {
-		if st.waits(medianPeriod(steps)) {
+		if st.waits(usual) {
 			s.Paused++
 			continue
 		}
@@ -144,6 +145,9 @@ func steady(steps []stepDetail) []stepDetail {
 }
 
 func medianPeriod(steps []stepDetail) int64 {
+	if len(steps) == 0 {
+		return 0
+	}
 	periods := make([]int64, len(steps))
 	for i, s := range steps {
 		periods[i] = s.period

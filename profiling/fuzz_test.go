@@ -85,7 +85,7 @@ func checkUses(t *testing.T, data []byte, found bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := st.profile("fuzz")
+	p := st.profile("fuzz", 8)
 	if err := p.profile.CheckValid(); err != nil || p.GPUTime != gpu {
 		t.Fatalf("%v; %d ns on the GPU, the summary has %d", err, p.GPUTime, gpu)
 	}

@@ -36,7 +36,7 @@ const (
 func ReadStacks(ctx context.Context, names ...string) (*Stacks, error) {
 	var all []*Stacks
 	for _, name := range names {
-		s, err := readStacks(ctx, name)
+		s, err := readStacks(ctx, name, maxStacks/len(names))
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func ReadStacks(ctx context.Context, names ...string) (*Stacks, error) {
 	return merge(all)
 }
 
-func readStacks(ctx context.Context, name string) (*Stacks, error) {
+func readStacks(ctx context.Context, name string, most int) (*Stacks, error) {
 	f, err := openTrace(name)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func readStacks(ctx context.Context, name string) (*Stacks, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := s.profile(name)
+	p := s.profile(name, most)
 	p.Damage = scan.damage
 	return p, nil
 }
@@ -96,16 +96,16 @@ type builder struct {
 	categories map[named]string
 }
 
-// profile turns the records into a profile.
-func (s *stacker) profile(name string) *Stacks {
+// profile turns the records into a profile of at most so many stacks, half of them for the CPU.
+func (s *stacker) profile(name string, most int) *Stacks {
 	trees := [2]*tree{onCPU: newTree(), onGPU: newTree()}
 	for i := range s.threads {
 		s.sweep(trees, int32(i))
 	}
 	b := &builder{stacker: s, trees: trees, locations: map[uint32]*profile.Location{}, categories: map[named]string{}}
 	out := &Stacks{steps: counted(s.steps), profile: b.header(name)}
-	gpu, n := b.gpuStacks(maxStacks / 2)
-	cpu, m := b.cpuStacks(maxStacks / 2)
+	gpu, n := b.gpuStacks(most / 2)
+	cpu, m := b.cpuStacks(most / 2)
 	out.Folded = n + m
 	for _, k := range gpu {
 		out.GPUTime += time.Duration(k.took)

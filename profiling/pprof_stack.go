@@ -18,7 +18,7 @@ type node struct {
 }
 
 const (
-	maxNodes = 1 << 20 // once the tree is full, what would need a new node counts for its caller
+	maxNodes = 1 << 19 // once the tree is full, what would need a new node counts for its caller
 	maxDepth = 1 << 10 // so does what is deeper than this
 )
 

@@ -226,7 +226,7 @@ func TestEveryDocumentBeginsWithItsFormAndHasKeysInSnakeCase(t *testing.T) {
 	if err != nil || len(names) < 5 {
 		t.Fatalf("documents %v, %v", names, err)
 	}
-	form := regexp.MustCompile(`^\{\n  "schema": "lab\.[a-z]+/v1",\n`)
+	form := regexp.MustCompile(`^\{\n  "schema": "lab\.[a-z-]+/v1",\n`)
 	snake := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	for _, name := range names {
 		text, err := os.ReadFile(name)
