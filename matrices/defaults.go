@@ -30,6 +30,10 @@ func defaults(e *lab.Experiment) {
 	for i := range e.Phases {
 		defaultLoad(&e.Phases[i].Load)
 	}
+	if e.Profile != nil {
+		w := e.Profile.WithDefaults()
+		e.Profile = &w
+	}
 }
 
 func setDuration(d *lab.Duration, value time.Duration) { fill(d, lab.Duration(value)) }

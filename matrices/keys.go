@@ -1,6 +1,10 @@
 package matrices
 
-import "regexp"
+import (
+	"regexp"
+
+	"lab/internal/lab"
+)
 
 // key is what the reader, the schema and the people must know about one key beyond its type.
 type key struct {
@@ -32,6 +36,7 @@ var keys = map[string]key{
 	"guardrails": {doc: "metrics that must not become worse, else a better verdict is a trade-off; default ttft.p95 (open loop), goodput (with slo), error_share and what decides in the other judged phases; [] for none"},
 	"telemetry":  {doc: "what is sampled beside the load; off samples nothing"},
 	"slo":        {doc: "limits of a good request, for goodput"},
+	"profile":    {doc: "an extra run with the server's profiler on, after the others and never judged: `lab profile` makes it alone"},
 	"sweep":      {doc: "a matrix for lab sweep: lists of values for keys of server and load by their paths, such as load.concurrency: [1, 4, 16]; every combination is a cell"},
 
 	"sweep.link":    {doc: "lists of paths that vary together, first value with first value: [[server.max_num_seqs, load.concurrency]]"},
@@ -129,6 +134,13 @@ var keys = map[string]key{
 	"telemetry.period":  {doc: "of power and energy samples, 10ms to 10s; default 50ms"},
 	"telemetry.replay":  {doc: "a recorded trace in place of the GPU", path: isFile},
 	"telemetry.require": {doc: "no GPU is then an obstacle (exit 4), not a note"},
+
+	"profile.iterations": {doc: "steps of the engine in the window; default 32"},
+	"profile.start":      {doc: "when the window opens: warm (with the first request after the warm-up; default), steady (the batch has turned over and keeps its size), queue=8 (so many requests wait), ttft.p99>500ms (of the last 100 requests; also tpot, e2el, p50, p90, p95)"},
+	"profile.stacks":     {doc: "record Python stacks too: they make every step longer and writing the trace much longer"},
+	"profile.shapes":     {doc: "record the shapes of the operators' inputs"},
+	"profile.frontend":   {doc: "a trace of the API server too"},
+	"profile.mechanism":  {doc: "config (--profiler-config, vLLM 0.13 and later) or env (VLLM_TORCH_PROFILER_DIR, vLLM 0.15 and before); default: what the version has, config where it has both", words: []string{lab.ProfileByConfig, lab.ProfileByEnv}},
 
 	"slo.ttft": {doc: "longest time to the first token, such as 500ms"},
 	"slo.tpot": {doc: "longest time per further token, such as 50ms"},

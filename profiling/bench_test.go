@@ -2,6 +2,7 @@ package profiling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,14 +19,35 @@ import (
 // BenchmarkRead reads generated traces from files: MB of JSON a second by the clock and by CPU time, and the most memory that
 // was resident. The large ones need 2.2 GB of disk.
 func BenchmarkRead(b *testing.B) {
+	benchmarks(b, func(name string, written, events int64) error {
+		s, err := Read(context.Background(), name)
+		if err == nil && (!s.Complete || s.Events != events || s.JSONBytes != written) {
+			err = fmt.Errorf("complete %t, %d of %d events, %d of %d bytes", s.Complete, s.Events, events, s.JSONBytes, written)
+		}
+		return err
+	})
+}
+
+// BenchmarkStacks makes profiles of the same traces.
+func BenchmarkStacks(b *testing.B) {
+	benchmarks(b, func(name string, _, _ int64) error {
+		s, err := ReadStacks(context.Background(), name)
+		if err == nil && s.Damage != "" {
+			err = errors.New(s.Damage)
+		}
+		return err
+	})
+}
+
+func benchmarks(b *testing.B, read func(name string, written, events int64) error) {
 	for _, size := range []int64{314e6, 2147e6} {
 		for _, ext := range []string{".json", ".json.gz"} {
-			b.Run(fmt.Sprintf("%dMB%s", size/1e6, ext), func(b *testing.B) { benchmarkRead(b, size, ext) })
+			b.Run(fmt.Sprintf("%dMB%s", size/1e6, ext), func(b *testing.B) { benchmark(b, size, ext, read) })
 		}
 	}
 }
 
-func benchmarkRead(b *testing.B, size int64, ext string) {
+func benchmark(b *testing.B, size int64, ext string, read func(name string, written, events int64) error) {
 	name := filepath.Join(b.TempDir(), "trace"+ext)
 	f, err := os.Create(name)
 	if err != nil {
@@ -45,9 +67,8 @@ func benchmarkRead(b *testing.B, size int64, ext string) {
 	before := resources(b)
 	b.ResetTimer()
 	for range b.N {
-		s, err := Read(context.Background(), name)
-		if err != nil || !s.Complete || s.Events != events || s.JSONBytes != written {
-			b.Fatalf("%v, complete %t, %d of %d events, %d of %d bytes", err, s.Complete, s.Events, events, s.JSONBytes, written)
+		if err := read(name, written, events); err != nil {
+			b.Fatal(err)
 		}
 	}
 	b.StopTimer()

@@ -12,7 +12,11 @@ type rule struct {
 	names    *regexp.Regexp
 }
 
-const otherCategory = "other"
+const (
+	otherCategory   = "other"
+	pythonCategory  = "python"
+	unnamedCategory = "in no operator" // CPU time of steps and other marked spans
+)
 
 func rules(pairs ...string) []rule {
 	var all []rule

@@ -24,6 +24,9 @@ type collector struct {
 	operators ops
 	functions ops
 	unnamed   opStat
+	python    *partSlot // functions are one part of a step, as there are many names of them
+	items     []item    // what opParts count
+	opParts   parts
 
 	series   []series // what activities have in common
 	seriesOf map[place]map[string]int
@@ -55,6 +58,7 @@ type series struct {
 	longest  int64
 	graphed  int64
 	step     [outside + 1]int64
+	slot     partSlot
 }
 
 // activity is one kernel, copy or fill on a GPU. Its duration and series share a word: 44 bits hold nearly five hours.
@@ -115,6 +119,7 @@ func roleOf(name string) role {
 type step struct {
 	span
 	marker
+	id                  int32 // its place in the order of the file
 	busy, hostGap, work int64
 }
 
@@ -134,7 +139,7 @@ func (c *collector) event(e *event) {
 	if k == otherKind {
 		return
 	}
-	if !e.timed || e.start == 0 && e.took == 0 || e.start > maxTime || e.start < -maxTime || e.took > maxTime || k.onGPU() && e.took > longest {
+	if !e.usable(k) {
 		c.badTimes++
 		return
 	}
@@ -160,6 +165,11 @@ func (c *collector) event(e *event) {
 	default:
 		c.activity(k, e)
 	}
+}
+
+// usable says that the times of an event of a kind can be those of one.
+func (e *event) usable(k kind) bool {
+	return e.timed && (e.start != 0 || e.took != 0) && e.start <= maxTime && e.start >= -maxTime && e.took <= maxTime && !(k.onGPU() && e.took > longest)
 }
 
 // maxTime keeps sums of two times within 64 bits: 146 years.
@@ -192,7 +202,7 @@ func (c *collector) cpu(k kind, e *event) {
 	if c.recent == nil || c.recentID != id {
 		t := c.threads[id]
 		if t == nil {
-			t = &frames{last: -maxTime, step: outside}
+			t = &frames{last: -maxTime, step: outside, id: noStep, parts: &c.opParts}
 			c.threads[id] = t
 		}
 		c.recent, c.recentID = t, id
@@ -201,9 +211,21 @@ func (c *collector) cpu(k kind, e *event) {
 	switch k {
 	case operator:
 		op = c.operators.find(e.name)
+		if op.slot == nil {
+			op.slot = c.newSlot(op.name, operatorCategory(op.name))
+		}
 	case function:
 		op = c.functions.find(withoutAddress(e.name))
+		if op.slot == nil {
+			if c.python == nil {
+				c.python = c.newSlot("Python functions", pythonCategory)
+			}
+			op.slot = c.python
+		}
 	case annotation:
+		if op.slot == nil {
+			op.slot = c.newSlot(unnamedCategory, unnamedCategory)
+		}
 		c.mark(e)
 	}
 	op.n++
@@ -221,14 +243,16 @@ func (c *collector) mark(e *event) {
 	}
 	s := step{span: span{e.start, e.start + e.took}, marker: m}
 	if m.form == formProfiler {
+		s.id = int32(len(c.profiler)) | profilerStep
 		c.profiler = append(c.profiler, s)
 		if len(c.steps) > 0 { // vLLM's markers say more
 			return
 		}
 	} else {
+		s.id = int32(len(c.steps))
 		c.steps = append(c.steps, s)
 	}
-	c.recent.step = m.kind
+	c.recent.step, c.recent.id = m.kind, s.id
 }
 
 func (c *collector) call(e *event) {

@@ -11,6 +11,9 @@ type frames struct {
 	open []frame
 	last int64 // start of the newest
 	step int   // kind of the step that began last on this thread
+	id   int32 // of that step
+
+	parts *parts
 }
 
 type frame struct {
@@ -18,6 +21,7 @@ type frame struct {
 	inner      int64 // time within it that is in other spans
 	op         *opStat
 	step       int
+	id         int32
 }
 
 // opStat sums up one operator or function.
@@ -27,6 +31,7 @@ type opStat struct {
 	took     int64
 	self     int64
 	selfStep [outside + 1]int64
+	slot     *partSlot
 }
 
 // push answers whether the span came in order.
@@ -42,7 +47,7 @@ func (f *frames) push(start, took int64, op *opStat) bool {
 	for at > 0 && f.open[at-1].start == start && f.open[at-1].end < start+took {
 		at--
 	}
-	f.open = slices.Insert(f.open, at, frame{start: start, end: start + took, op: op, step: f.step})
+	f.open = slices.Insert(f.open, at, frame{start: start, end: start + took, op: op, step: f.step, id: f.id})
 	return true
 }
 
@@ -52,6 +57,7 @@ func (f *frames) pop() {
 	self := max(0, top.end-top.start-top.inner)
 	top.op.self += self
 	top.op.selfStep[top.step] += self
+	f.parts.add(top.op.slot, top.id, self)
 	if len(f.open) > 0 { // damaged stacks have spans that outlast the one around them
 		around := &f.open[len(f.open)-1]
 		around.inner += min(top.end, around.end) - top.start

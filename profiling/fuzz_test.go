@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -38,7 +39,7 @@ func FuzzScanner(f *testing.F) {
 	generate(&generated, 2000)
 	f.Add(generated.Bytes()[:6000])
 	for _, s := range []string{
-		before + `{"ph":"X"}` + after, `[]`, `[{"ph":"X","name":"a","ts":1e3,"args":{"correlation":"7"}}]`, `{"traceEvents":[{"ph":"X","name":"\u00e4\"","cat":"kernel","ts":-0.0015}]}`,
+		pythonTrace, before + `{"ph":"X"}` + after, `[]`, `[{"ph":"X","name":"a","ts":1e3,"args":{"correlation":"7"}}]`, `{"traceEvents":[{"ph":"X","name":"\u00e4\"","cat":"kernel","ts":-0.0015}]}`,
 		`{"a":{"traceEvents":[1]},"traceEvents":[{"ph":"i","name":null}],"b":1}`, `{"traceEvents":[{"ph": "X", "name": "a"b"}, {"ph": "X", "name": "c"}]}`, `[{"ph":"X","name":"n","ts":NaN}]`, `{"traceEvents":[{]}`, "[{\"ph\":\"X\",\"name\":\"\x01\"",
 	} {
 		f.Add([]byte(s))
@@ -49,9 +50,7 @@ func FuzzScanner(f *testing.F) {
 		if diff := cmp.Diff(got, again); diff != "" || s.found != small.found || s.closed != small.closed || s.resyncs != small.resyncs {
 			t.Fatalf("in a small window it reads otherwise: %s", diff)
 		}
-		if _, err := summarise(context.Background(), bytes.NewReader(data), "fuzz", 0); err != nil && s.found {
-			t.Fatal(err)
-		}
+		checkUses(t, data, s.found)
 		want, valid := oracle(data)
 		if !valid {
 			return
@@ -63,6 +62,33 @@ func FuzzScanner(f *testing.F) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+// checkUses: what is made of a trace holds together, whatever is in it.
+func checkUses(t *testing.T, data []byte, found bool) {
+	sum, err := summarise(context.Background(), bytes.NewReader(data), "fuzz", 0)
+	if !found {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSums(t, Diff([]*Summary{&sum}, []*Summary{&sum}))
+	gpu := time.Duration(0)
+	for _, k := range sum.Kernels {
+		gpu += k.Took
+	}
+	if sum.Others != nil {
+		gpu += sum.Others.Took
+	}
+	st, _, err := stacks(context.Background(), &traceFile{stream: bytes.NewReader(data)}, "fuzz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := st.profile("fuzz", 8)
+	if err := p.profile.CheckValid(); err != nil || p.GPUTime != gpu {
+		t.Fatalf("%v; %d ns on the GPU, the summary has %d", err, p.GPUTime, gpu)
+	}
 }
 
 func scanAll(r io.Reader, window int) ([]seen, *scanner) {

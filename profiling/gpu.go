@@ -55,9 +55,9 @@ type launched struct {
 }
 
 // gpu walks through all activities in the order of their start, device by device.
-func (c *collector) gpu(steps []step) (gpus []GPU, graphs *Graphs, inSteps int64) {
+func (c *collector) gpu(steps []step) (gpus []GPU, graphs *Graphs, work parts, inSteps int64) {
 	if c.work.n == 0 {
-		return nil, nil, 0
+		return nil, nil, work, 0
 	}
 	sort.Sort(sorted[launch]{&c.launches, func(a, b *launch) bool { return a.key < b.key || a.key == b.key && a.start < b.start }})
 	sort.Sort(sorted[span]{&c.waits, func(a, b *span) bool { return a.start < b.start }})
@@ -67,6 +67,9 @@ func (c *collector) gpu(steps []step) (gpus []GPU, graphs *Graphs, inSteps int64
 	}})
 	replays, replayed := map[int64]int64{}, int64(0)
 	var d *device
+	for i := range c.series {
+		c.series[i].slot.item = int32(i)
+	}
 	link := launched{step: -1}
 	for i := range c.work.n {
 		a := c.work.at(i)
@@ -84,6 +87,7 @@ func (c *collector) gpu(steps []step) (gpus []GPU, graphs *Graphs, inSteps int64
 		kind := outside
 		if link.step >= 0 {
 			kind = steps[link.step].kind
+			work.add(&s.slot, int32(link.step), a.took())
 		}
 		s.step[kind] += a.took()
 		if link.graph {
@@ -92,7 +96,7 @@ func (c *collector) gpu(steps []step) (gpus []GPU, graphs *Graphs, inSteps int64
 			replayed += a.took()
 		}
 	}
-	return append(gpus, d.figures()), c.graphs(replays, replayed), inSteps
+	return append(gpus, d.figures()), c.graphs(replays, replayed), work, inSteps
 }
 
 func newDevice(c *collector, steps []step, id, start int64) *device {

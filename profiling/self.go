@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -14,21 +16,23 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Self is a CPU profile of this process while it runs.
+// Self is a profile of this process while it runs: of its CPU, and at the end of its heap.
 type Self struct {
-	name string
-	buf  bytes.Buffer
+	name, heap string
+	buf        bytes.Buffer
 }
 
-// StartSelf begins a CPU profile of this process that Stop writes to name.
+// StartSelf begins a profile of this process. Stop writes that of the CPU to name, and that of the heap beside it.
 func StartSelf(name string) (*Self, error) {
-	s := &Self{name: name}
-	f, err := os.Create(name) // a path that cannot be written is told before anything is measured
-	if err != nil {
-		return nil, fmt.Errorf("profile lab: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("profile lab: %w", err)
+	s := &Self{name: name, heap: heapName(name)}
+	for _, name := range []string{s.name, s.heap} {
+		f, err := os.Create(name) // a path that cannot be written is told before anything is measured
+		if err != nil {
+			return nil, fmt.Errorf("profile lab: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("profile lab: %w", err)
+		}
 	}
 	if err := pprof.StartCPUProfile(&s.buf); err != nil {
 		return nil, fmt.Errorf("profile lab: %w", err)
@@ -36,9 +40,20 @@ func StartSelf(name string) (*Self, error) {
 	return s, nil
 }
 
-// Usage says where the CPU of this process went.
+// heapName puts .heap before the ending of a file's name.
+func heapName(name string) string {
+	end := filepath.Ext(name)
+	if strings.HasSuffix(name, ".pb.gz") {
+		end = ".pb.gz"
+	}
+	return strings.TrimSuffix(name, end) + ".heap" + end
+}
+
+// Usage says where the CPU of this process went, and how much memory it took.
 type Usage struct {
 	File string
+	Heap string        // file of the heap profile: what is in use at the end, and all that was allocated
+	Held int64         // bytes of it in use at the end, as the profile samples them
 	CPU  time.Duration // sum over all samples
 	Wall time.Duration
 	Top  []Function // by time spent in the function itself, at most five
@@ -61,7 +76,31 @@ func (s *Self) Stop(comment string) (Usage, error) {
 	if err := write(p, s.name); err != nil {
 		return Usage{}, fmt.Errorf("write lab's own profile: %w", err)
 	}
-	return sum(p, s.name), nil
+	u := sum(p, s.name)
+	u.Heap = s.heap
+	if u.Held, err = writeHeap(s.heap, comment); err != nil {
+		return Usage{}, fmt.Errorf("write lab's own heap profile: %w", err)
+	}
+	return u, nil
+}
+
+// writeHeap writes the heap profile. It answers how many bytes are in use.
+func writeHeap(name, comment string) (int64, error) {
+	runtime.GC() // the profile is as of the last collection
+	var buf bytes.Buffer
+	if err := pprof.WriteHeapProfile(&buf); err != nil {
+		return 0, err
+	}
+	p, err := profile.ParseData(buf.Bytes())
+	if err != nil {
+		return 0, err
+	}
+	p.Comments = append(p.Comments, comment)
+	held := int64(0)
+	for _, s := range p.Sample {
+		held += s.Value[len(s.Value)-1] // the last type is inuse_space
+	}
+	return held, write(p, name)
 }
 
 func write(p *profile.Profile, name string) error {

@@ -24,35 +24,60 @@ func (e *NotTraceError) Error() string {
 // Read reads the trace in a file, plain or gzipped whatever it is called, and sums it up. A trace that breaks off gives a
 // summary that says so; a file without a trace gives a NotTraceError.
 func Read(ctx context.Context, name string) (Summary, error) {
+	f, err := openTrace(name)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer f.close()
+	return summarise(ctx, f.stream, name, f.size)
+}
+
+// traceFile is an open trace, unpacked while it is read.
+type traceFile struct {
+	stream io.Reader
+	size   int64 // of the file
+	close  func()
+}
+
+func openTrace(name string) (*traceFile, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return Summary{}, &NotTraceError{name, plainCause(err)}
+		return nil, &NotTraceError{name, plainCause(err)}
 	}
-	defer f.Close()
+	t := &traceFile{close: func() { f.Close() }}
+	if err := t.unpack(f, name); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *traceFile) unpack(f *os.File, name string) error {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return Summary{}, fmt.Errorf("read trace %s: %w", name, err)
+		return fmt.Errorf("read trace %s: %w", name, err)
 	case info.IsDir():
-		return Summary{}, &NotTraceError{name, "it is a folder; name one of the files in it"}
+		return &NotTraceError{name, "it is a folder; name one of the files in it"}
 	case info.Size() == 0 && info.Mode().IsRegular():
-		return Summary{}, &NotTraceError{name, "it is empty; the profiler may still be writing"}
+		return &NotTraceError{name, "it is empty; the profiler may still be writing"}
 	}
+	t.size = info.Size()
 	in := bufio.NewReaderSize(f, windowSize)
+	t.stream = in
 	magic, _ := in.Peek(4)
-	var stream io.Reader = in
 	switch {
 	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
 		unpacked, err := gzip.NewReader(in)
 		if err != nil {
-			return Summary{}, &NotTraceError{name, "it begins like a gzip file but is none: " + err.Error()}
+			return &NotTraceError{name, "it begins like a gzip file but is none: " + err.Error()}
 		}
-		defer unpacked.Close()
-		stream = unpacked
+		t.stream = unpacked
+		t.close = func() { unpacked.Close(); f.Close() }
 	case string(magic) == "PK\x03\x04":
-		return Summary{}, &NotTraceError{name, "it is a zip archive; unpack it first"}
+		return &NotTraceError{name, "it is a zip archive; unpack it first"}
 	}
-	return summarise(ctx, stream, name, info.Size())
+	return nil
 }
 
 // plainCause is what the system says, without the path, which the message has already.

@@ -34,6 +34,8 @@ type Summary struct {
 	Operators  []Operator     `json:"operators,omitempty"`  // largest first, at most 50
 	Functions  []Operator     `json:"functions,omitempty"`  // of Python, where the trace has stacks; at most 50
 	Unnamed    *time.Duration `json:"unnamed_ns,omitempty"` // CPU time inside steps and other spans, but in no operator or function
+
+	detail *detail // what Diff needs
 }
 
 // Count is how many events of a category there are.

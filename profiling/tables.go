@@ -34,7 +34,8 @@ func (c *collector) summary() Summary {
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.start, b.start) })
 	var inSteps int64
-	s.GPUs, s.Graphs, inSteps = c.gpu(steps)
+	var work parts
+	s.GPUs, s.Graphs, work, inSteps = c.gpu(steps)
 	s.Steps = stepTables(steps, s.GPUs, inSteps)
 	n := counted(steps)
 	s.Operators, s.Functions = c.operatorTable(c.operators, n, true), c.operatorTable(c.functions, n, false)
@@ -49,6 +50,7 @@ func (c *collector) summary() Summary {
 	} else if c.unordered == 0 && len(c.operators)+len(c.functions) > 0 {
 		s.Basis, s.Categories = SelfTime, c.operatorCategories(n)
 	}
+	s.detail = c.detail(steps, s.Basis, &work)
 	return s
 }
 
@@ -165,10 +167,10 @@ func (c *collector) operatorCategories(n [outside + 1]int64) []Category {
 		tallyOf(all, operatorCategory(o.name)).add(o.n, o.self, o.selfStep)
 	}
 	for _, o := range c.functions {
-		tallyOf(all, "python").add(o.n, o.self, o.selfStep)
+		tallyOf(all, pythonCategory).add(o.n, o.self, o.selfStep)
 	}
 	if c.unnamed.n > 0 {
-		tallyOf(all, "in no operator").add(c.unnamed.n, c.unnamed.self, c.unnamed.selfStep)
+		tallyOf(all, unnamedCategory).add(c.unnamed.n, c.unnamed.self, c.unnamed.selfStep)
 	}
 	return categories(all, n)
 }
@@ -195,12 +197,14 @@ func categories(all map[string]*tally, n [outside + 1]int64) []Category {
 	return table
 }
 
-// kernelTable has a line for each name, whatever devices it ran on.
+// named is what kernels are told apart by, whatever device they ran on.
+type named struct {
+	kind kind
+	name string
+}
+
+// kernelTable has a line for each name.
 func (c *collector) kernelTable(n [outside + 1]int64) ([]Kernel, *Rest) {
-	type named struct {
-		kind kind
-		name string
-	}
 	byName := map[named]*Kernel{}
 	steps := map[named]*tally{}
 	whole := int64(0)

@@ -27,6 +27,7 @@ type Entry struct {
 	Baseline *lab.Capture    `json:"baseline,omitempty"`
 	Outcome  lab.Outcome     `json:"outcome"`
 	Valid    bool            `json:"valid"`
+	Profiled bool            `json:"profiled,omitempty"` // with the server's profiler on, beside what is measured
 	Started  time.Time       `json:"started"`
 	Took     time.Duration   `json:"took"`
 	Headline []lab.Figure    `json:"headline,omitempty"` // the telling figures of the judged phases
@@ -40,7 +41,7 @@ func entryOf(s lab.Sealed) Entry {
 	run := s.Run
 	e := Entry{
 		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block, Sweep: run.Sweep, Baseline: run.Baseline,
-		Outcome: run.Outcome, Valid: run.Valid(), Started: run.Epoch.Wall, Took: run.Ended, Key: run.Key, Tags: run.Tags,
+		Outcome: run.Outcome, Valid: run.Valid(), Profiled: run.Profile != nil, Started: run.Epoch.Wall, Took: run.Ended, Key: run.Key, Tags: run.Tags,
 	}
 	if e.Model == "" {
 		e.Model = run.Experiment.Server.BaseURL

@@ -14,10 +14,11 @@ import (
 
 type abOptions struct {
 	measureOptions
-	ask    runner.Ask
-	gate   gateOptions
-	resume string
-	dryRun bool
+	ask     runner.Ask
+	gate    gateOptions
+	resume  string
+	dryRun  bool
+	profile bool
 }
 
 func newAB() *cobra.Command {
@@ -59,6 +60,7 @@ func (o *abOptions) addFlags(cmd *cobra.Command) {
 	o.gate.addFlags(cmd)
 	cmd.Flags().StringVar(&o.resume, "resume", "", "go on with the A/B of this `ID` (default: the last)")
 	cmd.Flags().Lookup("resume").NoOptDefVal = theLast
+	cmd.Flags().BoolVar(&o.profile, "profile", false, "add a profiled run of each arm at the end, and put what differs under the verdict")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done and what could be seen, and stop")
 }
 
@@ -70,11 +72,15 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	if err != nil {
 		return err
 	}
-	readyA, errA := b.load(cmd, nameA)
+	load := b.load
+	if o.profile {
+		load = b.loadToProfile
+	}
+	readyA, errA := load(cmd, nameA)
 	if cmd.Context().Err() != nil {
 		return errA
 	}
-	readyB, errB := b.load(cmd, nameB)
+	readyB, errB := load(cmd, nameB)
 	if err := errors.Join(errA, errB); err != nil { // the faults of both files at once
 		return err
 	}
@@ -91,12 +97,28 @@ func abOf(cmd *cobra.Command, b *bench, readyA, readyB runner.Ready, o abOptions
 		return err
 	}
 	if o.dryRun {
-		return printPlan(cmd, b, plan, o)
+		return printPlan(cmd, b, plan, readyA, readyB, o)
 	}
-	if err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime); err != nil {
+	return measurePlan(cmd, b, plan, readyA, readyB, o)
+}
+
+// measurePlan makes the runs of a plan that are missing and judges it.
+func measurePlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, o abOptions) error {
+	profiles, lost, err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime)
+	if err != nil {
 		return err
 	}
-	return printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+	called := printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+	if called != nil && !errors.As(called, new(*toldError)) {
+		return called
+	}
+	if err := printEvidence(cmd, b.lab.DB, profiles, o.json); err != nil {
+		return err
+	}
+	if lost != nil && (called == nil || !errors.As(lost, new(*toldError))) {
+		return lost
+	}
+	return called
 }
 
 // resumeAB goes on with a plan from what is stored: the same experiments, order and looks.
@@ -108,7 +130,7 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 	if len(args) > 0 {
 		return &usageError{errors.New("lab ab: --resume takes the experiments from the stored plan: give its ID only")}
 	}
-	for _, fixed := range []string{"plan", "pairs", "seed", "margin"} {
+	for _, fixed := range []string{"plan", "pairs", "seed", "margin", "profile"} {
 		if cmd.Flags().Changed(fixed) {
 			return &usageError{fmt.Errorf("lab ab: --%s was fixed before the first run: --resume does not take it", fixed)}
 		}
@@ -133,18 +155,21 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 		return interrupted(cmd.Context(), err)
 	}
 	if o.dryRun {
-		return printPlan(cmd, b, plan, o)
+		return printPlan(cmd, b, plan, readyA, readyB, o)
 	}
-	if err := measureAB(cmd, b, plan, readyA, readyB, o.ask.MaxTime); err != nil {
-		return err
-	}
-	return printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+	return measurePlan(cmd, b, plan, readyA, readyB, o)
 }
 
-func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
+func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, o abOptions) error {
 	estimate, err := b.lab.Estimate(plan)
 	if err != nil {
 		return err
+	}
+	for _, r := range []runner.Ready{readyA, readyB} {
+		if r.Experiment.Profile != nil { // a run more; how long the server writes nobody knows
+			estimate.Starts++
+			estimate.Total += estimate.Run
+		}
 	}
 	shown := report.Estimate{Starts: estimate.Starts, Run: estimate.Run, Total: estimate.Total, Basis: estimate.Basis,
 		CV: estimate.CV, CVBasis: estimate.CVBasis, MDE: estimate.MDE}
@@ -154,37 +179,36 @@ func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, o abOptions) error {
 	return report.PlanText(cmd.OutOrStdout(), plan, shown, look(cmd))
 }
 
-func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, limit time.Duration) error {
+// measureAB makes the runs of a plan, and then the profiled ones; lost says what became of those that came to nothing.
+func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, limit time.Duration) (profiles []lab.Sealed, lost, err error) {
 	lock, err := b.lab.Lock(cmd.Context(), readyA, readyB)
 	if err != nil {
-		return interrupted(cmd.Context(), err)
+		return nil, nil, interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
 	arms, err := b.lab.LoadPoints(cmd.Context(), readyA, readyB)
-	if err != nil {
-		return abFailed(cmd, b, plan, err)
+	if err == nil {
+		plan.A.Phases, plan.B.Phases = arms[0].Experiment.Phases, arms[1].Experiment.Phases
+		b.line.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
+		err = b.lab.AB(cmd.Context(), plan, arms[0], arms[1], limit)
 	}
-	plan.A, plan.B = arms[0].Experiment, arms[1].Experiment
-	b.line.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
-	err = b.lab.AB(cmd.Context(), plan, arms[0], arms[1], limit)
-	return abFailed(cmd, b, plan, err)
-}
-
-// abFailed tells what ended the runs of an A/B early; nil where nothing did.
-func abFailed(cmd *cobra.Command, b *bench, plan lab.Plan, err error) error {
 	b.line.Close()
 	var failed *runner.ServerFailedError
 	if errors.As(err, &failed) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", failed)
 		tellFailure(cmd, failed.Run)
 		tellKept(cmd, plan)
-		return &toldError{exitServer}
+		return nil, nil, &toldError{exitServer}
 	}
-	if err == nil {
-		return nil // all runs were made, even where the user meant to stop the last
+	if err != nil {
+		tellKept(cmd, plan)
+		return nil, nil, interrupted(cmd.Context(), err)
 	}
-	tellKept(cmd, plan)
-	return interrupted(cmd.Context(), err)
+	if cmd.Context().Err() != nil { // all runs were made, even where the user meant to stop the last
+		return nil, nil, nil
+	}
+	profiles, lost = profileArms(cmd, b, plan, arms[0], arms[1])
+	return profiles, lost, nil
 }
 
 func tellKept(cmd *cobra.Command, plan lab.Plan) {

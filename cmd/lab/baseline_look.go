@@ -63,7 +63,7 @@ func baselineHistory(cmd *cobra.Command, name string, asJSON bool) error {
 	}
 	var ids []string
 	for _, e := range entries {
-		if e.Key == was.Runs[0].Key && e.Outcome == lab.Complete && e.Valid && len(e.Headline) > 0 {
+		if e.Key == was.Runs[0].Key && e.Outcome == lab.Complete && e.Valid && !e.Profiled && len(e.Headline) > 0 {
 			ids = append(ids, e.ID)
 		}
 	}

@@ -38,12 +38,13 @@ func calibrate(cmd *cobra.Command, name string, o abOptions) error {
 	if err != nil {
 		return err
 	}
+	ready.Experiment.Profile = nil
 	o.ask.Calibrates = true
 	plan, err := runner.NewPlan(ready.Experiment, ready.Experiment, o.ask)
 	if err != nil {
 		return err
 	}
-	if err := measureAB(cmd, b, plan, ready, ready, 0); err != nil {
+	if _, _, err := measureAB(cmd, b, plan, ready, ready, 0); err != nil {
 		return err
 	}
 	runs, err := b.lab.DB.PlanRuns(plan.ID)

@@ -27,7 +27,7 @@ type measureOptions struct {
 
 func (o *measureOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait while another lab measures on this box, instead of exit 4")
-	cmd.Flags().StringVar(&o.pprof, "pprof", "", "write a CPU profile of lab itself to `FILE`")
+	cmd.Flags().StringVar(&o.pprof, "pprof", "", "write a CPU profile of lab itself to `FILE`, and one of its heap beside it")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
 }
 
@@ -81,6 +81,26 @@ func (b *bench) load(cmd *cobra.Command, name string) (runner.Ready, error) {
 	if err != nil {
 		return runner.Ready{}, err
 	}
+	return b.check(cmd, file)
+}
+
+// loadToProfile reads an experiment that will be profiled, whether its file has a word about that or not.
+func (b *bench) loadToProfile(cmd *cobra.Command, name string) (runner.Ready, error) {
+	file, err := matrices.Load(name)
+	if err != nil {
+		return runner.Ready{}, err
+	}
+	if file.Experiment.Profile == nil {
+		w := lab.ProfileWindow{}.WithDefaults()
+		file.Experiment.Profile = &w
+		if faults := file.Experiment.Validate(); len(faults) > 0 {
+			return runner.Ready{}, file.Locate(faults)
+		}
+	}
+	return b.check(cmd, file)
+}
+
+func (b *bench) check(cmd *cobra.Command, file *matrices.File) (runner.Ready, error) {
 	if faults := checkPrimary(file.Experiment); faults != nil {
 		return runner.Ready{}, file.Locate(faults)
 	}
@@ -120,7 +140,7 @@ func unknownMetric(name string) string {
 	return text + "; docs/metrics.md lists them"
 }
 
-// profiled runs f under a CPU profile of lab itself where one was asked for.
+// profiled runs f under a profile of lab itself where one was asked for.
 func profiled(cmd *cobra.Command, name string, f func() error) error {
 	if name == "" {
 		return f()
@@ -136,7 +156,7 @@ func profiled(cmd *cobra.Command, name string, f func() error) error {
 		fmt.Fprintf(errOut, "lab: %v\n", err)
 		return failed
 	}
-	fmt.Fprintf(errOut, "lab itself used %.2f s of CPU in %.0f s (profile: %s); most of it in\n", usage.CPU.Seconds(), usage.Wall.Seconds(), usage.File)
+	fmt.Fprintf(errOut, "lab itself used %.2f s of CPU in %.0f s (profile: %s), its heap holds %.1f MB at the end (%s); most of the CPU in\n", usage.CPU.Seconds(), usage.Wall.Seconds(), usage.File, float64(usage.Held)/1e6, usage.Heap)
 	for _, fn := range usage.Top {
 		fmt.Fprintf(errOut, "  %6.2f s  %s\n", fn.CPU.Seconds(), fn.Name)
 	}

@@ -41,7 +41,10 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
-	sealed, err := runAt(cmd, b, ready)
+	if ready, err = b.settle(cmd, ready); err != nil {
+		return err
+	}
+	sealed, err := b.lab.Run(cmd.Context(), ready)
 	b.line.Close()
 	if err != nil {
 		return err
@@ -54,20 +57,29 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	return runError(cmd, sealed.Run)
+	failed := runError(cmd, sealed.Run)
+	if sealed.Run.Outcome != lab.Complete {
+		return failed
+	}
+	after := profileAfter(cmd, b, ready, o.json)
+	if after != nil && (failed == nil || !errors.As(after, new(*toldError))) {
+		return after
+	}
+	return failed
 }
 
-// runAt makes the run, at a load point that is found first where the file asks for one.
-func runAt(cmd *cobra.Command, b *bench, ready runner.Ready) (lab.Sealed, error) {
+// settle finds the load point where the file asks for one.
+func (b *bench) settle(cmd *cobra.Command, ready runner.Ready) (runner.Ready, error) {
 	arms, err := b.lab.LoadPoints(cmd.Context(), ready)
+	if err == nil {
+		return arms[0], nil
+	}
+	b.line.Close()
 	var failed *runner.ServerFailedError
 	if errors.As(err, &failed) {
-		return lab.Sealed{Run: failed.Run}, nil // told like any run that failed
+		return ready, runError(cmd, failed.Run)
 	}
-	if err != nil {
-		return lab.Sealed{}, interrupted(cmd.Context(), err)
-	}
-	return b.lab.Run(cmd.Context(), arms[0])
+	return ready, interrupted(cmd.Context(), err)
 }
 
 // runError is how a run that was recorded ends the command.

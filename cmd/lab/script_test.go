@@ -33,6 +33,7 @@ func scriptParams(dir string) testscript.Params {
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
+		Condition:           scriptCondition,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LAB_DIR", filepath.Join(env.WorkDir, "records"))
@@ -54,6 +55,7 @@ func scriptParams(dir string) testscript.Params {
 			"starved":  starved,
 			"counted":  counted,
 			"talks":    talks,
+			"fetch":    fetchPage,
 
 			"halt":       halt,
 			"fakedriver": fakeDriver,
@@ -63,6 +65,8 @@ func scriptParams(dir string) testscript.Params {
 			"envfrom":    envFrom,
 			"benchboth":  benchBoth,
 			"samecounts": sameCounts,
+			"sametraces": sameTraces,
+			"smalldisk":  smallDisk,
 		},
 	}
 }

@@ -115,6 +115,9 @@ func (w *sweeping) open(args []string, o sweepOptions) error {
 		if faults := checkPrimary(c.Experiment); faults != nil {
 			return w.file.Locate(i, faults)
 		}
+		if c.Experiment.Profile != nil {
+			return w.file.Locate(i, lab.Faults{{Path: "profile", Problem: "lab sweep profiles nothing: take it away (profile: null), and give `lab profile` the file of one cell"}})
+		}
 	}
 	if ref != "" {
 		return w.goOn(was, o)

@@ -15,7 +15,7 @@ func newExitCodes() *cobra.Command {
   4    preflight: no vllm, data set missing, port busy, disk full, base_url unreachable, or the box
        is being measured
   5    the server under test did not start, died or hung
-  6    the measurement is invalid; it is stored and marked
+  6    the measurement is invalid, or a profile was refused or lost; it is stored and marked
   7    gate failed: B is worse or a trade-off, or a rule of --fail-on is broken
   8    gate undecided: inconclusive, or a rule that cannot be told
   130  interrupted by Ctrl-C after an orderly stop; what was measured is stored and marked

@@ -37,8 +37,13 @@ func TestRealVLLM(t *testing.T) {
 		return setup(env)
 	}
 	p.Condition = func(cond string) (bool, error) {
-		// --swap-space was taken out in 0.18.0.
-		return cond == "has-swap-space" && (strings.HasPrefix(version, "0.15.") || strings.HasPrefix(version, "0.17.")), nil
+		switch cond {
+		case "has-swap-space": // taken out in 0.18.0
+			return strings.HasPrefix(version, "0.15.") || strings.HasPrefix(version, "0.17."), nil
+		case "has-profiler-variable": // taken out in 0.16.0; --profiler-config came in 0.13.0
+			return strings.HasPrefix(version, "0.15."), nil
+		}
+		return false, nil
 	}
 	// One after the other: two cores carry one server.
 	for _, script := range scriptsIn(t, "testdata/vllm") {

@@ -19,6 +19,8 @@ type Experiment struct {
 
 	Telemetry Telemetry `json:"telemetry"`
 	SLO       []SLO     `json:"slo,omitempty"`
+
+	Profile *ProfileWindow `json:"profile,omitempty"` // nil: no extra run with the profiler on
 }
 
 // Server says which vLLM server to run and how, or which running one to use.

@@ -23,6 +23,8 @@ type Run struct {
 	Tags       []string    `json:"tags,omitempty"`
 	Imported   *Import     `json:"imported,omitempty"` // nil: lab made it
 
+	Profile *Profile `json:"profile,omitempty"` // nil: not profiled
+
 	Server   ServerFacts   `json:"server"`
 	Outcome  Outcome       `json:"outcome"`
 	Failure  *Failure      `json:"failure,omitempty"`
@@ -107,9 +109,9 @@ const (
 	Note    Level = "note"
 )
 
-// Valid says whether a finished run's numbers may be judged.
+// Valid says whether a finished run's numbers may be judged. Those of a profiled run may not: the profiler slows what it watches.
 func (r Run) Valid() bool {
-	if r.Outcome != Complete {
+	if r.Outcome != Complete || r.Profile != nil {
 		return false
 	}
 	for _, f := range r.Findings {

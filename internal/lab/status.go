@@ -10,6 +10,7 @@ type Status struct {
 	Step  string        // "burn-in A", "pair 2 of 4", …; empty for a single run
 	Stage string        // "starting", "loading weights", "warm-up", "load", "stopping" …
 	Phase string        // of the load
+	Doing string        // more of the stage, such as how much of a trace is written
 	Since time.Duration // since the stage began
 	Whole time.Duration // how long the stage will take, 0 = unknown
 

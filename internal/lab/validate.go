@@ -46,6 +46,9 @@ func (e Experiment) Validate() Faults {
 	if d := e.Telemetry.Period; d != 0 && (d < Duration(10e6) || d > Duration(10e9)) {
 		v.fault("telemetry.period", "%s is out of range: 10ms to 10s", d)
 	}
+	if e.Profile != nil {
+		v.profile(e.Server, *e.Profile)
+	}
 	return v.faults
 }
 

@@ -102,6 +102,9 @@ func Text(s lab.Status) string {
 	default:
 		part("%s %s", stage, clock(s.Since))
 	}
+	if s.Doing != "" {
+		part("%s", s.Doing)
+	}
 	if s.Phase != "" {
 		requests(s, part)
 	}

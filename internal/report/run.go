@@ -49,6 +49,7 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 	}
 	p.grid(g, "")
 	p.failure(r)
+	p.capture(r)
 	for _, t := range s.Summary.Phases {
 		p.line("")
 		p.phase(load(r.Experiment, t.Phase), s.Summary, t)
@@ -59,7 +60,10 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 
 func (p *printer) outcome(r lab.Run) string {
 	text := string(r.Outcome)
-	if r.Outcome == lab.Complete && !r.Valid() {
+	switch {
+	case r.Profile != nil:
+		text += ", profiled"
+	case r.Outcome == lab.Complete && !r.Valid():
 		text += ", INVALID"
 	}
 	return p.bold(text)
@@ -211,6 +215,8 @@ func List(w io.Writer, entries []store.Entry, o Options) error {
 		switch {
 		case e.Problem != "":
 			name, outcome = e.Problem, "unreadable"
+		case e.Outcome == lab.Complete && e.Profiled:
+			outcome = "profiled"
 		case e.Outcome == lab.Complete && !e.Valid:
 			outcome = "INVALID"
 		case e.Imported != "":
@@ -231,6 +237,8 @@ func position(e store.Entry) string {
 	switch {
 	case e.PlanID == "":
 		return ""
+	case e.Profiled:
+		return e.Arm + " profile"
 	case e.Block == 0:
 		return e.Arm + " burn-in"
 	}

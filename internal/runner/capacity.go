@@ -94,7 +94,7 @@ func (l *Lab) capacity(ctx context.Context, r Ready, load lab.Load) (float64, er
 	}
 	f, ok := sealed.Summary.Figure("capacity", "request_throughput")
 	if !ok || f.Value <= 0 {
-		return 0, &ServerFailedError{lab.Run{ID: sealed.Run.ID, Failure: &lab.Failure{Class: lab.FailUnknown,
+		return 0, &ServerFailedError{lab.Run{ID: sealed.Run.ID, Outcome: lab.Failed, Failure: &lab.Failure{Class: lab.FailUnknown,
 			Reason: fmt.Sprintf("no request succeeded while its capacity was measured (run %s)", sealed.Run.ID)}}}
 	}
 	return f.Value, nil

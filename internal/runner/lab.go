@@ -117,10 +117,10 @@ func (l *Lab) askVLLM(ctx context.Context, r *Ready) error {
 		return obstacle("ask %s for its flags: %w", r.install.Path, err)
 	}
 	// Prepared again with the true name and port when the server starts; here only for what it refuses.
-	if _, err = supervisor.Prepare(r.Experiment.Server, r.install, r.flags, "lab", 1); err != nil {
+	if _, err = supervisor.Prepare(r.Experiment.Server, r.install, r.flags, "lab", 1); err != nil || r.Experiment.Profile == nil {
 		return err
 	}
-	return nil
+	return l.roomForTraces(*r)
 }
 
 // askMachine reads the fingerprint of the machine and finds its GPUs; none is normal unless the file asks for one.

@@ -89,6 +89,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 		primary = metric.Default(phase.Load)
 	}
 	now := time.Now()
+	a.Profile, b.Profile = nil, nil // the profiled runs are beside the plan
 	p := lab.Plan{
 		ID: lab.NewID(now), Made: now.UTC().Round(0), Name: name, Pairs: d.looks[len(d.looks)-1], Looks: d.looks, Seed: seed,
 		Phase: phase.Name, Primary: primary, Margin: a.Margin, Alpha: d.alpha, Strict: d.strict, Fresh: !a.Attached(), A: a, B: b, Baseline: ask.Baseline, Calibrates: ask.Calibrates,

@@ -25,6 +25,7 @@ type place struct {
 	try         int    // of the block
 	step        string // for the live line
 	burnIn      bool   // starts and warms up, measures nothing
+	profiled    bool   // with the server's profiler on; never judged
 
 	baseline *lab.Capture
 
@@ -52,6 +53,14 @@ type made struct {
 }
 
 func (l *Lab) runOn(ctx context.Context, r Ready, at place) (made, error) {
+	if at.profiled {
+		r = r.toProfile()
+		if err := l.roomForTraces(r); err != nil {
+			return made{on: at.on}, err
+		}
+	} else {
+		r.Experiment.Profile = nil // a run of the same file without the block is a run of the same thing
+	}
 	j := &job{lab: l, ready: r, at: at}
 	if err := j.begin(); err != nil {
 		return made{on: at.on}, err
@@ -76,6 +85,7 @@ type job struct {
 	before  gpu.Found // what was on the GPUs before the start
 	serving *serving  // the server, while it runs
 	up      bool      // there was a server to measure
+	capture *capture  // nil: not profiled
 
 	strangers []lab.GPUUse // who else was seen on the GPUs under load
 }
@@ -85,7 +95,7 @@ func (j *job) begin() error {
 	j.clock = epoch.Clock()
 	e := j.ready.Experiment
 	j.run = lab.Run{
-		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Try: j.at.try, Slot: j.at.slot, Sweep: j.at.sweep, Baseline: j.capture(),
+		ID: lab.NewID(epoch.Wall), Plan: j.at.plan, Arm: j.at.arm, Block: j.at.block, Try: j.at.try, Slot: j.at.slot, Sweep: j.at.sweep, Baseline: j.baseline(),
 		Experiment: e, Key: e.Key(), Host: j.ready.present(), Epoch: epoch,
 		Command: j.lab.Command, Lab: j.lab.Version, Outcome: lab.Live,
 	}
@@ -97,8 +107,8 @@ func (j *job) begin() error {
 	return nil
 }
 
-// capture is the baseline that a measured run belongs to.
-func (j *job) capture() *lab.Capture {
+// baseline is the one that a measured run belongs to.
+func (j *job) baseline() *lab.Capture {
 	if j.at.burnIn {
 		return nil
 	}
@@ -125,6 +135,7 @@ func (j *job) measure(ctx context.Context) {
 		if server != nil {
 			j.stop(ctx, server)
 		}
+		j.capture.collect(j.up)
 		os.RemoveAll(j.scratch)
 		j.serving = nil
 	}
@@ -185,6 +196,11 @@ func (j *job) start(ctx context.Context) (*supervisor.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.at.profiled {
+		if launch, err = j.prepareCapture(launch); err != nil {
+			return nil, err
+		}
+	}
 	launch.APIKey = j.lab.access(s, "").APIKey
 	j.scratch, err = os.MkdirTemp("", "lab-") // short: vllm makes unix sockets below it, whose paths may have 107 bytes
 	if err != nil {
@@ -212,12 +228,16 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	progress := &loadgen.Progress{}
 	watched := j.watch(ctx, cancel, server, progress)
 	sampled := j.sample(ctx, t)
+	j.capture.begin(ctx, cancel, t.URL)
 	err := j.phases(ctx, t, progress)
-	if err == nil && progress.Snapshot().Errors > 0 {
-		err = j.alive(ctx, t, server)
-	}
-	if cause := context.Cause(ctx); cause != nil {
+	j.capture.finish()
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errCaptured):
+		err = nil
+	case cause != nil:
 		err = cause // why the load was ended says more than what the load saw of it
+	case progress.Snapshot().Errors > 0 && err == nil:
+		err = j.alive(ctx, t, server)
 	}
 	cancel(nil)
 	<-watched
@@ -259,7 +279,7 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 	for i, p := range j.run.Experiment.Phases {
 		o := loadgen.Options{
 			Target: t.Target, Phase: p, Clock: j.clock,
-			Record: j.writer.Request, Sample: j.writer.Sample, Progress: progress,
+			Record: j.keep, Sample: j.writer.Sample, Progress: progress,
 		}
 		j.status.phase(p, "warm-up", progress.Snapshot())
 		if err := j.warm(ctx, o, j.pool(i)+1); err != nil {
@@ -268,12 +288,23 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 		if j.at.burnIn {
 			continue
 		}
+		if p.Judged {
+			j.capture.warmed()
+		}
 		j.status.phase(p, "load", progress.Snapshot())
 		if err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) }); err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}
 	}
 	return nil
+}
+
+// keep records a request that has ended.
+func (j *job) keep(r lab.RequestRecord) {
+	j.writer.Request(r)
+	if r.Phase != lab.Warmup {
+		j.capture.took(r)
+	}
 }
 
 // warm sends a phase's warm-up, with prompts of a pool that the phase does not use.
@@ -377,9 +408,10 @@ func (j *job) seal() (lab.Sealed, error) {
 	}
 	summary := metric.Summarise(j.run, tables)
 	summary.VLLM = kit.Set(j.run, summary.Phases, tables.Requests)
-	if !j.at.burnIn && j.run.Outcome == lab.Complete {
+	if !j.at.burnIn && !j.at.profiled && j.run.Outcome == lab.Complete {
 		j.run.Findings = append(j.run.Findings, metric.Check(j.run, tables, summary)...)
 	}
+	j.tellCapture(tables.Requests)
 	if j.run.Experiment.Attached() {
 		j.run.Findings = append(j.run.Findings, lab.Finding{Code: "not-fresh", Level: lab.Note,
 			Detail: "the server already ran: what it did before is not known"})

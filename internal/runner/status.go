@@ -22,7 +22,7 @@ type status struct {
 func (s *status) stage(name string, whole time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.Stage, s.now.Whole, s.now.Phase, s.began = name, whole, "", s.clock.Now()
+	s.now.Stage, s.now.Whole, s.now.Phase, s.now.Doing, s.began = name, whole, "", "", s.clock.Now()
 	s.send()
 }
 
@@ -47,6 +47,14 @@ func (s *status) progress(p loadgen.Snapshot) {
 	s.now.Sent, s.now.OK, s.now.Errors = p.Sent-s.base.Sent, p.OK-s.base.OK, p.Errors-s.base.Errors
 	s.now.Tokens, s.now.InFlight = p.Tokens-s.base.Tokens, p.InFlight
 	s.now.TTFT, s.now.ITL = p.TTFT, p.ITL
+	s.send()
+}
+
+// detail says more of the stage; empty: nothing.
+func (s *status) detail(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Doing = text
 	s.send()
 }
 

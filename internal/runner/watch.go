@@ -50,7 +50,7 @@ func (j *job) hang(now loadgen.Snapshot, server *supervisor.Server) error {
 	if limit == 0 || now.InFlight == 0 {
 		return nil
 	}
-	last := max(now.LastToken, now.Busy) // since then a live engine would have answered something
+	last := max(now.LastToken, now.Busy, j.capture.excused()) // since then a live engine would have answered something
 	silent := j.clock.Now() - last
 	if silent < limit {
 		return nil

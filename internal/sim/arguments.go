@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -143,9 +144,26 @@ func (c *command) check(f flag, value string) error {
 		_, err = strconv.ParseFloat(value, 64)
 	case f.name == "profiler-config" && strings.HasPrefix(value, "{") && !json.Valid([]byte(value)):
 		return c.refuse(f.spelled, "1 validation error for ProfilerConfig\n  Invalid JSON [type=json_invalid, input_value='%s', input_type=str]", value)
+	case f.name == "profiler-config" && strings.HasPrefix(value, "{"):
+		return c.checkProfiler(f, value)
 	}
 	if err != nil {
 		return c.refuse(f.spelled, "invalid %s value: '%s'", kind, value)
+	}
+	return nil
+}
+
+// checkProfiler refuses a key that the version's ProfilerConfig does not have.
+func (c *command) checkProfiler(f flag, value string) error {
+	var config map[string]any
+	if json.Unmarshal([]byte(value), &config) != nil {
+		return nil // an object of the right form, but no mapping: seen when it is read
+	}
+	names := slices.Sorted(maps.Keys(config))
+	for _, name := range names {
+		if !c.t.profilerField(name) {
+			return c.refuse(f.spelled, "1 validation error for ProfilerConfig\n%s\n  Unexpected keyword argument [type=unexpected_keyword_argument, input_value=%s, input_type=%T]", name, pythonString(fmt.Sprint(config[name])), config[name])
+		}
 	}
 	return nil
 }

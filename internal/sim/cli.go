@@ -184,11 +184,15 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
                         prefill-burst=8000@5s (prompts of others, 8000 tokens)  stall=80ms@5s (a step that takes longer)
                         for a time, or without /2s to the end; each lowers the clock to that share:
                         throttle=0.7x@5s/2s (too hot)  power-cap=0.8x@5s/2s (at its limit)  clock-drop=0.5x@5s/2s (by a setting)
+                        of its profiler: profile-refuse profile-stop=2m (how long it writes) profile-stop-500
+                        profile-crash (while it writes) profile-partial profile-ranks=1 (so many workers write)
+                        profile-size=8M (bytes by which a trace is larger)
 
 These flags of vllm change what it does: host, port, served-model-name, api-key, max-model-len, max-num-seqs,
 max-num-batched-tokens, block-size, num-gpu-blocks-override, kv-cache-memory-bytes, gpu-memory-utilization,
 enable-prefix-caching, enable-chunked-prefill, stream-interval, enable-prompt-tokens-details,
 enable-force-include-usage, disable-log-stats, profiler-config, shutdown-timeout. The others are accepted.
+A profile slows every step by a tenth, with Python stacks by half; its traces are Kineto's.
 Its GPU answers GET /sim/gpu. All flags of the version it plays: lab sim serve --help=all
 `
 

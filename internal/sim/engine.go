@@ -50,6 +50,7 @@ type counters struct {
 type stepResult struct {
 	took            time.Duration
 	decode, prefill int         // sequences decoding, prompt tokens computed
+	prefills        int         // sequences whose prompt is computed
 	admitted        []*sequence // left the queue
 	made            []*sequence // generated a token
 	done            []*sequence // generated their last
@@ -69,9 +70,8 @@ func (e *engine) busy() bool { return len(e.waiting)+len(e.running) > 0 }
 // plan is the batch of one step under construction.
 type plan struct {
 	stepResult
-	budget   int
-	prefills int
-	parts    map[*sequence]int // tokens computed in this step
+	budget int
+	parts  map[*sequence]int // tokens computed in this step
 }
 
 func (p *plan) take(s *sequence, tokens int) {

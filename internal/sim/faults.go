@@ -26,7 +26,16 @@ type faults struct {
 	planted      []planted
 	ignoreTerm   bool
 	wrongName    bool
-	foreignPort  bool // another process, of another session, answers on the port
+
+	profileRefuse  bool          // its start is answered with an error
+	profileStop    time.Duration // how long its traces take to write
+	profileStop500 bool          // its stop is answered with an error, and nothing is written
+	profileCrash   bool          // the engine dies while it writes
+	profilePartial bool          // half of each trace is all that is ever written
+	profileRanks   int           // only so many workers write theirs; 0: all
+	profileSize    int           // bytes by which each trace is larger
+
+	foreignPort bool // another process, of another session, answers on the port
 }
 
 // setAll reads faults separated by commas.
@@ -76,6 +85,20 @@ func (f *faults) set(spec string) error {
 		f.ignoreTerm = true
 	case "wrong-name":
 		f.wrongName = true
+	case "profile-refuse":
+		f.profileRefuse = true
+	case "profile-stop":
+		f.profileStop, err = time.ParseDuration(value)
+	case "profile-stop-500":
+		f.profileStop500 = true
+	case "profile-crash":
+		f.profileCrash = true
+	case "profile-partial":
+		f.profilePartial = true
+	case "profile-ranks":
+		f.profileRanks, err = count(value)
+	case "profile-size":
+		f.profileSize, err = humanNumber(value)
 	case "foreign-port":
 		f.foreignPort = true
 	default:

@@ -10,11 +10,14 @@ import (
 // the tokens out. Deadlines are absolute: on a busy machine it falls behind and catches up in the waits, so that a
 // loaded machine does not change the physics.
 type loop struct {
-	mu     sync.Mutex // guards engine, gpu, stats and inbox
+	mu     sync.Mutex // guards what follows, up to wake
 	engine *engine
 	gpu    gpu
 	stats  stats
 	inbox  []*sequence
+
+	recorder *recorder // of a profile; nil: nothing is recorded
+	held     bool      // the engine writes a trace and makes no step
 
 	wake   chan struct{} // a sequence is in the inbox, or the engine may go on
 	faults faults
@@ -54,6 +57,24 @@ func (l *loop) crashed() bool {
 func (l *loop) freeze(on bool) {
 	l.frozen.Store(on)
 	l.nudge()
+}
+
+// hold stops the steps while the engine is busy with something else.
+func (l *loop) hold(on bool) {
+	l.lock(func() { l.held = on })
+	l.nudge()
+}
+
+// recorded takes a profile that has seen all the steps it was to see, once.
+func (l *loop) recorded() *recorder {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rec := l.recorder
+	if rec == nil || !rec.full() {
+		return nil
+	}
+	l.recorder = nil
+	return rec
 }
 
 func (l *loop) nudge() {
@@ -109,7 +130,12 @@ func (l *loop) run(stop <-chan struct{}) {
 			l.frozen.Store(true)
 		default:
 		}
-		step, ok := l.step()
+		if rec := l.recorded(); rec != nil {
+			rec.due(rec)
+			next = time.Now()
+			continue
+		}
+		step, ok := l.step(next)
 		if !ok {
 			select {
 			case <-l.wake:
@@ -138,15 +164,15 @@ func after(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-// step makes one step; false: there is nothing to do.
-func (l *loop) step() (stepResult, bool) {
+// step makes one step, which begins at start; false: there is nothing to do.
+func (l *loop) step(start time.Time) (stepResult, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.inbox {
 		l.engine.add(s)
 	}
 	l.inbox = l.inbox[:0]
-	if l.frozen.Load() {
+	if l.frozen.Load() || l.held {
 		return stepResult{}, false
 	}
 	l.engine.dropGone()
@@ -159,6 +185,9 @@ func (l *loop) step() (stepResult, bool) {
 	r := l.engine.step()
 	r.took = time.Duration(float64(r.took)*l.slowdown(now)) + l.standing
 	l.standing = 0
+	if l.recorder != nil {
+		r.took = l.recorder.step(recordedStep{start, r.took, r.decode, r.prefills, r.prefill, l.engine.kv})
+	}
 	for _, s := range r.admitted {
 		if s.admitted.IsZero() {
 			s.admitted = now

@@ -177,23 +177,3 @@ func pythonFloat(v float64) string {
 	}
 	return text
 }
-
-// profilerDir is where traces go; empty: the profiler is off.
-func (c *command) profilerDir() string {
-	if dir := os.Getenv("VLLM_TORCH_PROFILER_DIR"); dir != "" && c.t.envProfiler {
-		return dir
-	}
-	var config struct {
-		Profiler string `json:"profiler"`
-		Dir      string `json:"torch_profiler_dir"`
-	}
-	if text := c.last("profiler-config"); text != "" && json.Unmarshal([]byte(text), &config) != nil {
-		return ""
-	}
-	config.Profiler = cmp.Or(c.last("profiler-config.profiler"), config.Profiler)
-	config.Dir = cmp.Or(c.last("profiler-config.torch_profiler_dir"), config.Dir)
-	if config.Profiler != "torch" {
-		return ""
-	}
-	return config.Dir
-}

@@ -32,6 +32,7 @@ func (c *command) serve(args []string, stdout, stderr io.Writer) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGXFSZ) // as Python does: a file that may not grow is an error of the write
 	p := &process{c: c, t: c.t, out: stdout, err: stderr, signals: signals, loop: newLoop(c.physics, c.faults)}
 	p.family = newFamily(c.self, p.loop)
 	defer p.family.end()
@@ -156,6 +157,7 @@ func (p *process) run(socket *os.File) int {
 	p.uvicorn("Application startup complete.")
 	code := p.wait(s, web)
 	close(stop)
+	s.profiler.end() // before the loop, which may be writing
 	<-ended
 	if err := errors.Join(web.Close(), <-served); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		fmt.Fprintln(p.err, err)

@@ -32,15 +32,16 @@ type server struct {
 	mu       sync.Mutex // guards random
 	random   *rand.Rand // of the API process: ids, faults, where texts end
 	truth    *truthLog
-	profiler profiler
+	profiler *profiler
 }
 
 func newServer(c *command, l *loop) (*server, error) {
 	seed := c.physics.Seed
 	s := &server{
 		c: c, t: c.t, loop: l, started: time.Now(), abort: make(chan struct{}),
-		random: rand.New(rand.NewPCG(seed^0x5DEECE66D, seed)), profiler: profiler{dir: c.profilerDir()},
+		random: rand.New(rand.NewPCG(seed^0x5DEECE66D, seed)),
 	}
+	s.profiler = newProfiler(s)
 	if c.truth != "" {
 		f, err := os.Create(c.truth)
 		if err != nil {

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bufio"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -321,59 +320,6 @@ func TestTheTruthNamesEveryTokenOnceInOrder(t *testing.T) {
 	}
 	if index != 50 {
 		t.Errorf("the last token is %d, want 50", index)
-	}
-}
-
-func TestTheProfilerAnswersAsItsVersionDoesAndLeavesATrace(t *testing.T) {
-	for _, tc := range []struct {
-		as    string
-		codes []int // start, start again, stop, stop again
-	}{
-		{"0.32.0", []int{200, 409, 200, 200}},
-		{"0.17.1", []int{200, 200, 200, 500}},
-		{"0.15.1", []int{200, 200, 200, 500}},
-		{"0.8.5", []int{200, 200, 200, 200}},
-	} {
-		dir := t.TempDir()
-		args := []string{"--as", tc.as, "--profiler-config", `{"profiler":"torch","torch_profiler_dir":"` + dir + `"}`}
-		if tc.as == "0.8.5" {
-			t.Setenv("VLLM_TORCH_PROFILER_DIR", dir)
-			args = args[:2]
-		}
-		web := serve(t, args...)
-		for i, path := range []string{"/start_profile", "/start_profile", "/stop_profile", "/stop_profile"} {
-			if status, body := post(t, web.URL+path, ""); status != tc.codes[i] {
-				t.Errorf("%s: call %d: %d %s, want %d", tc.as, i, status, body, tc.codes[i])
-			}
-		}
-		traces, err := filepath.Glob(filepath.Join(dir, "*.pt.trace.json.gz"))
-		if err != nil || len(traces) != 1 {
-			t.Fatalf("%s: traces %v (%v)", tc.as, traces, err)
-		}
-		readTrace(t, traces[0])
-	}
-	t.Setenv("VLLM_TORCH_PROFILER_DIR", t.TempDir())
-	if status, _ := post(t, serve(t).URL+"/start_profile", ""); status != 404 {
-		t.Errorf("0.32.0 took the variable that it does not know: %d", status)
-	}
-}
-
-func readTrace(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var trace struct {
-		Events []struct{ Ph, Cat string } `json:"traceEvents"`
-	}
-	if err := json.NewDecoder(z).Decode(&trace); err != nil || len(trace.Events) != 1 || trace.Events[0].Ph != "X" {
-		t.Errorf("%s: %+v (%v)", path, trace, err)
 	}
 }
 
