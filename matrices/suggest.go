@@ -39,7 +39,7 @@ func unknownKey(where, name, kind string, known []string) (text, meant string) {
 		return text + fittingKeys(kind), ""
 	case where == "server":
 		return text + " (a flag of vllm without a key of its own goes under args)", ""
-	case len(known) <= 10:
+	case len(known) <= 11:
 		return text + " (there are " + strings.Join(known, ", ") + ")", ""
 	}
 	return text + " (`lab init` writes a file with every key)", ""
