@@ -68,6 +68,7 @@ func TestTheFakeDriverAndTheReplayTellTheSameAtTheSameMoment(t *testing.T) {
 		"counters that fall":    rows + "reset 1234\nreset 3000\necc 0 5 1\necc 2000 6 2\nset pcie_wrap 1\n",
 		"counters by the value": rows + "field 83 at 0 5000\nfield 83 at 150 5100\nfield 83 at 1000 1\nfield 74 at 100 5\n",
 		"split":                 "set mig 1\n" + rows,
+		"not for this user":     "set gpm 1\nfail 0 99999 nvmlGpmSampleGet 4\nfail 0 99999 nvmlDeviceGetTotalEccErrors 4\n" + rows,
 		"virtual":               "set vgpu 1\nset power_limit_mw 500000\nset max_sm_mhz 2100\nset pstate 8\n" + rows,
 		"two GPUs":              rows + "device 1\nset name Other\nset gpm 1\nset util_period_ms 200\n0 7 8 90000 5\n1000 9 10 91000 6\nfail 2000 3500 * 16\ndevice 0\nxid 5 6\n",
 	} {

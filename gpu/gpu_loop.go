@@ -49,6 +49,7 @@ const (
 	leastPeriod   = 10 * time.Millisecond // drivers that are asked faster begin to answer nonsense
 	slowestPeriod = 200 * time.Millisecond
 	measureFor    = 2 * time.Second
+	nearly        = 0.9 // a measured period is so exact
 	lookEvery     = 5 * time.Second
 	mostCPU       = 0.02 // of a core
 	mostCall      = 0.2  // 95th percentile of a reading, of the period
@@ -172,8 +173,9 @@ func (g *gpuLoop) settle(t *task) {
 	}
 	g.measured.told = true
 	period := g.asked
-	if shortest := g.measured.shortest(); shortest > 0 {
-		period = max(leastPeriod, min(period, shortest/2))
+	half := (g.measured.shortest() / 2).Round(time.Millisecond)
+	if half > 0 && float64(half) < nearly*float64(period) {
+		period = max(leastPeriod, half)
 	}
 	if period != g.fast.period {
 		g.repace(g.fast, period)

@@ -69,7 +69,7 @@ func TestTheRateOfTheFastGroupIsHalfThePeriodAtWhichTheGPURenewsItsValues(t *tes
 			if v, _ := last(samples, "gpu0", lab.GPUUtilPeriod); v < 0.166 || v > 0.168 {
 				t.Errorf("utilisation renewed every 0.167 s: measured %g", v)
 			}
-			if len(events) != 1 {
+			if len(events) > 0 {
 				t.Errorf("events %q", events)
 			}
 		})
@@ -234,5 +234,35 @@ func TestATraceSaysWhoseAProcessIs(t *testing.T) {
 		if ok != (want >= 0) || ok && v != want {
 			t.Errorf("%q: %g (%v), want %g", text, v, ok, want)
 		}
+	}
+}
+
+func TestAGPUIsLostByTheCodesThatSaySoAndByNoReasonGivenThreeTimes(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails string
+		want  []string
+	}{
+		"needs a reset":            {"fail 3000 5000 * 16\n", []string{"gpu.lost: gpu0: the GPU needs a reset (NVML code 16)", "gpu.back: gpu0"}},
+		"of another version":       {"fail 3000 99999 * 18\n", []string{"gpu.lost: gpu0: library and kernel module are of different versions (NVML code 18)"}},
+		"no reason, for long":      {"fail 3000 5000 * 999\n", []string{"gpu.lost: gpu0: the driver gives no reason (NVML code 999)", "gpu.back: gpu0"}},
+		"no reason, once":          {"fail 3001 3051 nvmlDeviceGetFieldValues 999\n", nil},
+		"one function only":        {"fail 3000 5000 nvmlDeviceGetMemoryInfo_v2 15\n", nil},
+		"no permission is no loss": {"fail 3000 5000 * 4\n", nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, samples, events := runLoop(t, "0 5 5 70000 1 1 1 1\n"+c.fails, 0, 8*time.Second, idle)
+			if got := kindsOf(events, lab.GPULost, lab.GPUBack); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %q, want %q", name, got, c.want)
+			}
+			asked := 0
+			for _, s := range samples {
+				if s.Error != "" && s.At > 4*time.Second && s.At < 5*time.Second {
+					asked++
+				}
+			}
+			if len(c.want) > 0 && asked > 2 {
+				t.Errorf("%s: a lost GPU was asked %d times in a second", name, asked)
+			}
+		})
 	}
 }

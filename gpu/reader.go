@@ -169,14 +169,17 @@ func (r *reading) event(kind lab.EventKind, detail string) {
 	r.out.Events = append(r.out.Events, lab.Event{At: r.now, Kind: kind, Detail: detail})
 }
 
-// note keeps how an answer went. A value that the GPU has never given and says not to have is not asked for again; any
-// other trouble may pass, also "not supported" from a driver that is asked fast.
+// note keeps how an answer went. A value that the GPU has never given and says not to have, or not for this user, is not
+// asked for again; any other trouble may pass, also "not supported" from a driver that is asked fast.
 func (r *reading) note(key string, c code) {
 	switch {
 	case c == success:
 		r.c.has[key] = true
-	case c.absent() && !r.c.has[key]:
+	case (c.absent() || c == noPermission) && !r.c.has[key]:
 		r.c.has[key] = false
+		if c == noPermission {
+			r.event(lab.SamplerNote, fmt.Sprintf("%s: %s: %s", deviceName(r.c.Index), key, c))
+		}
 	default:
 		r.problem = c
 	}
@@ -350,11 +353,7 @@ func (r *reading) processes() {
 
 // missing says once which values the GPU does not give.
 func (r *reading) missing() {
-	var gpm []string
-	for _, m := range gpmNames {
-		gpm = append(gpm, m.name)
-	}
-	names := map[string]string{drainKey: "", ratesKey: lab.GPUUtil, gpmKey: strings.Join(gpm, ", ")}
+	names := map[string]string{drainKey: "", ratesKey: lab.GPUUtil, gpmKey: ""} // without the first the second is used; GPM came with Hopper
 	for _, f := range slices.Concat(fastFields, seldomFields) {
 		names[fieldKey(f.id)] = f.name
 	}

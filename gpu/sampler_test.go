@@ -148,7 +148,7 @@ func TestAnEngineThatAnswersLateDelaysNoReadingOfTheGPU(t *testing.T) {
 			}
 		}
 	}
-	if errs == 0 || during < errs || len(events) != 1 {
-		t.Errorf("%d readings of power during %d scrapes, events %v, want only what the trace does not give", during, errs, events)
+	if errs == 0 || during < errs || len(events) > 0 {
+		t.Errorf("%d readings of power during %d scrapes, events %v", during, errs, events)
 	}
 }

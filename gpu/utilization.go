@@ -11,7 +11,7 @@ import (
 const (
 	drainKey = "kept utilisation"
 	ratesKey = "utilisation"
-	gpmKey   = "gpm"
+	gpmKey   = "GPM"
 )
 
 // Limits of the readings that depend on those before.
@@ -109,9 +109,9 @@ func (r *reading) gpm() {
 		if answer == success && has == 0 {
 			answer = notSupported
 		}
-		r.count(answer)
-		r.note(gpmKey, answer)
 		if answer != success {
+			r.count(answer)
+			r.note(gpmKey, answer)
 			return
 		}
 	}
@@ -122,7 +122,8 @@ func (r *reading) gpm() {
 	answer := c.board.gpmSample()
 	r.count(answer)
 	if answer != success {
-		r.problem, c.marked = answer, 0
+		c.marked = 0
+		r.note(gpmKey, answer)
 		return
 	}
 	first := c.marked == 0 || gap > gpmMost
@@ -132,8 +133,8 @@ func (r *reading) gpm() {
 	}
 	metrics, answer := c.board.gpmMetrics()
 	r.count(answer)
+	r.note(gpmKey, answer)
 	if answer != success {
-		r.problem = answer
 		return
 	}
 	for i, m := range metrics {

@@ -140,6 +140,10 @@ func (w *window) sampled(name string, length float64) (value float64, n int, ok 
 			n += len(values)
 		}
 		return value, n, n > 0
+	case "sampler_cpu":
+		return rate("sampler", lab.SamplerCPU)
+	case "sampler_late.p99":
+		return w.latest("sampler", "fast_"+lab.SamplerLateP99, "fast_"+lab.SamplerReads)
 	case "kv_usage.max":
 		values := w.inside("engine", lab.EngineKVUsage)
 		if len(values) == 0 {
@@ -159,10 +163,6 @@ func (w *window) sampled(name string, length float64) (value float64, n int, ok 
 		return rate("server", lab.ProcCPU)
 	case "client_cpu":
 		return rate("client", lab.ClientCPU)
-	case "sampler_cpu":
-		return rate("sampler", lab.SamplerCPU)
-	case "sampler_late.p99":
-		return w.latest("sampler", "fast_"+lab.SamplerLateP99, "fast_"+lab.SamplerReads)
 	}
 	return 0, 0, false
 }
