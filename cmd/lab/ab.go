@@ -108,12 +108,18 @@ func measurePlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB run
 	if err != nil {
 		return err
 	}
-	called := printVerdict(cmd, b.lab.DB, plan, o.json, o.gate)
+	gate, err := judgePlan(b.lab.DB, plan, o.gate.rules)
+	if err != nil {
+		return err
+	}
+	var unread error
+	gate.Profiles, unread = evidence(cmd, profiles)
+	called := tellVerdict(cmd, gate, o.json, o.gate)
 	if called != nil && !errors.As(called, new(*toldError)) {
 		return called
 	}
-	if err := printEvidence(cmd, b.lab.DB, profiles, o.json); err != nil {
-		return err
+	if unread != nil {
+		return unread
 	}
 	if lost != nil && (called == nil || !errors.As(lost, new(*toldError))) {
 		return lost

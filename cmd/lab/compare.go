@@ -99,5 +99,12 @@ func summaryOf(cmd *cobra.Command, ref string) (compare.Named, error) {
 		return compare.Named{}, err
 	}
 	sealed, err := readRun(db, id)
-	return compare.Named{Name: fmt.Sprintf("%s (%s)", sealed.Run.Experiment.Name, sealed.Run.Epoch.Wall.Local().Format(time.DateTime)), Summary: sealed.Summary}, err
+	if err != nil {
+		return compare.Named{}, err
+	}
+	when := sealed.Run.Epoch.Wall.Local().Format(time.DateTime)
+	if sealed.Run.Profile != nil {
+		when += ", PROFILED" // its server was slowed
+	}
+	return compare.Named{Name: fmt.Sprintf("%s (%s)", sealed.Run.Experiment.Name, when), Summary: sealed.Summary}, nil
 }

@@ -45,18 +45,25 @@ func (o *gateOptions) read(command string) error {
 
 // printVerdict judges a plan from the store alone.
 func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o gateOptions) error {
-	plan, err := db.ResolvePlan(plan.ID) // a time limit may have cut it since
+	gate, err := judgePlan(db, plan, o.rules)
 	if err != nil {
 		return err
+	}
+	return tellVerdict(cmd, gate, json, o)
+}
+
+// judgePlan gives the verdict on a plan, and what becomes of rules, from the store.
+func judgePlan(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, error) {
+	plan, err := db.ResolvePlan(plan.ID) // a time limit may have cut it since
+	if err != nil {
+		return report.Gate{}, err
 	}
 	runs, err := db.PlanRuns(plan.ID)
 	if err != nil {
-		return err
+		return report.Gate{}, err
 	}
-	rules := o.rules
 	if plan.Baseline != "" {
 		rules = append([]compare.Rule{compare.Harm(plan)}, rules...)
-		o.gate = true
 	}
 	gate := report.Gate{Verdict: compare.Judge(plan, runs), Rulings: compare.Rules(plan, runs, rules)}
 	if c, known := runner.Calibration(db, plan); known {
@@ -67,11 +74,11 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 	if gate.Verdict.Look.Number > 0 { // before the first look nothing of B against A is shown
 		arms, err := armsHardware(db, gate.Verdict)
 		if err != nil {
-			return err
+			return gate, err
 		}
 		gate.Hardware = between(arms)
 	}
-	return tellVerdict(cmd, gate, json, o)
+	return gate, nil
 }
 
 // tellVerdict prints a verdict, writes the files that were asked for, and turns it into an exit code.
@@ -87,11 +94,14 @@ func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions)
 		if err == nil {
 			err = report.Rulings(cmd.OutOrStdout(), gate.Rulings, look(cmd))
 		}
+		if err == nil {
+			err = report.Profiles(cmd.OutOrStdout(), gate.Profiles, look(cmd))
+		}
 	}
 	if err != nil {
 		return err
 	}
-	return gateError(gate, o.gate)
+	return gateError(gate, o.gate || gate.Verdict.Plan.Baseline != "") // the check of a baseline is always a gate
 }
 
 // write makes the files that were asked for.

@@ -133,19 +133,27 @@ func profileOne(cmd *cobra.Command, name string, o measureOptions) error {
 // printCapture prints the manifest of a capture and the summaries of its traces, those that can be read.
 func printCapture(cmd *cobra.Command, db *store.DB, sealed lab.Sealed, asJSON bool) error {
 	summaries := []profiling.Summary{}
+	var unread error
 	for _, f := range sealed.Run.Profile.Traces() {
 		found, err := readTraces(cmd, []string{filepath.Join(db.RunDir(sealed.Run.ID), f.Path)})
 		if err == nil {
 			summaries = append(summaries, found...)
 		} else if f.Complete {
-			return err
+			unread = err
+			break
 		}
 	}
 	if asJSON {
+		if unread != nil {
+			return unread
+		}
 		return report.CaptureJSON(cmd.OutOrStdout(), sealed, summaries)
 	}
-	if err := report.Capture(cmd.OutOrStdout(), sealed.Run, look(cmd)); err != nil || len(summaries) == 0 {
+	if err := report.Capture(cmd.OutOrStdout(), sealed.Run, look(cmd)); err != nil {
 		return err
+	}
+	if unread != nil || len(summaries) == 0 {
+		return unread
 	}
 	fmt.Fprintln(cmd.OutOrStdout())
 	return printTraces(cmd, summaries)

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"lab/internal/lab"
 	"lab/internal/report"
 	"lab/internal/runner"
 	"lab/profiling"
-	"lab/store"
 )
 
 // profileArms makes a profiled run of each arm that asks for one, after the measured ones. What becomes of them takes nothing
@@ -36,37 +33,32 @@ func profileArms(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB run
 	return made, nil
 }
 
-// printEvidence prints below a verdict what the profiled runs show. It is no part of the verdict.
-func printEvidence(cmd *cobra.Command, db *store.DB, made []lab.Sealed, asJSON bool) error {
-	if asJSON { // stdout has the document of the verdict
-		for _, sealed := range made {
-			fmt.Fprintf(cmd.ErrOrStderr(), "lab: profiled run of arm %s: %s; lab profile show --json or lab profile diff --json has it\n", sealed.Run.Arm, sealed.Run.ID)
-		}
-		return nil
+// evidence is what the profiled runs of the arms show. It is no part of the verdict; the error says that a trace that was whole
+// cannot be read.
+func evidence(cmd *cobra.Command, made []lab.Sealed) (*report.ArmProfiles, error) {
+	if len(made) == 0 {
+		return nil, nil
 	}
-	for _, sealed := range made {
-		fmt.Fprintf(cmd.OutOrStdout(), "\nprofiled run of arm %s, not part of the verdict\n", sealed.Run.Arm)
-		if err := report.Capture(cmd.OutOrStdout(), sealed.Run, look(cmd)); err != nil {
-			return err
-		}
-	}
-	if len(made) != 2 || made[0].Run.Profile.Lost != "" || made[1].Run.Profile.Lost != "" {
-		return nil
-	}
-	var sides [2][]*profiling.Summary
-	for i, sealed := range made {
-		paths, err := tracesOfRun(db, sealed.Run.ID)
-		if err != nil {
-			return err
-		}
-		summaries, err := readTraces(cmd, paths)
-		if err != nil {
-			return err
-		}
-		for j := range summaries {
-			sides[i] = append(sides[i], &summaries[j])
+	arms := &report.ArmProfiles{}
+	for i := range made {
+		if run := &made[i].Run; run.Arm == "A" {
+			arms.A = run
+		} else {
+			arms.B = run
 		}
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), "\nevidence: the two profiled runs, step by step")
-	return report.ProfileDiff(cmd.OutOrStdout(), profiling.Diff(sides[0], sides[1]), look(cmd))
+	if arms.A == nil || arms.B == nil || arms.A.Profile.Lost != "" || arms.B.Profile.Lost != "" {
+		return arms, nil
+	}
+	left, err := captures(cmd, arms.A.ID)
+	if err != nil {
+		return arms, err
+	}
+	right, err := captures(cmd, arms.B.ID)
+	if err != nil {
+		return arms, err
+	}
+	diff := profiling.Diff(left, right)
+	arms.Diff = &diff
+	return arms, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lab/internal/runner"
 	"lab/profiling"
 )
 
@@ -32,6 +33,9 @@ The URL goes to stdout; Ctrl-C ends it. No browser is opened. The page "Graph" n
 }
 
 func viewProfile(cmd *cobra.Command, refs []string, port int) error {
+	if port < 0 || port > 65535 {
+		return &usageError{fmt.Errorf("lab profile view: --port %d is out of range: 1 to 65535, or 0 for a free one", port)}
+	}
 	var all []*profiling.Stacks
 	for _, ref := range refs {
 		s, err := readStacks(cmd, "profile view", ref)
@@ -50,7 +54,7 @@ func viewProfile(cmd *cobra.Command, refs []string, port int) error {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return fmt.Errorf("serve profile: %w", err)
+		return &runner.ObstacleError{Err: fmt.Errorf("serve profile: %w; name another --port, or none for a free one", err)}
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "http://%s/\n", l.Addr())
 	return serveUntil(cmd.Context(), l, profiling.OnLoopback(pages))

@@ -57,6 +57,21 @@ func sameTraces(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// sameverdict DOCUMENT OTHER wants two documents of a verdict to be the same, but for the profiles beside it.
+func sameVerdict(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sameverdict DOCUMENT OTHER")
+	}
+	var docs [2]map[string]any
+	for i, name := range args {
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(name)), &docs[i]))
+		delete(docs[i], "profiles")
+	}
+	if diff := cmp.Diff(docs[0], docs[1]); diff != "" {
+		ts.Fatalf("%s (-) and %s (+): %s", args[0], args[1], diff)
+	}
+}
+
 // scriptCondition knows whether a file system can be mounted.
 func scriptCondition(cond string) (bool, error) {
 	if cond != "tmpfs" {

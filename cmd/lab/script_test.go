@@ -62,11 +62,12 @@ func scriptParams(dir string) testscript.Params {
 			"findings":   findings,
 			"balanced":   balanced,
 
-			"envfrom":    envFrom,
-			"benchboth":  benchBoth,
-			"samecounts": sameCounts,
-			"sametraces": sameTraces,
-			"smalldisk":  smallDisk,
+			"envfrom":     envFrom,
+			"benchboth":   benchBoth,
+			"samecounts":  sameCounts,
+			"sametraces":  sameTraces,
+			"sameverdict": sameVerdict,
+			"smalldisk":   smallDisk,
 		},
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"lab/internal/lab"
@@ -62,6 +63,10 @@ func (p *printer) capture(r lab.Run) {
 		p.paragraph("note     ", remark)
 	}
 	p.traceFiles(c.Files)
+	if slices.ContainsFunc(c.Traces(), func(f lab.TraceFile) bool { return f.Size > 0 }) {
+		p.line("look     lab profile show %s", r.ID)
+		p.line("         lab profile view %s   (flame graph)", r.ID)
+	}
 }
 
 func windowOf(w *lab.ProfileWindow, c *lab.Profile) string {

@@ -47,6 +47,7 @@ type Gate struct {
 	Verdict  lab.Verdict
 	Rulings  []compare.Ruling
 	Hardware []correlate.Difference // of the arms, beside the verdict
+	Profiles *ArmProfiles           // nil: no arm was profiled
 }
 
 // JUnit writes a gate as a test suite of JUnit's XML: the verdict is a case, and so is each guardrail and each rule.

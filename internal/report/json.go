@@ -57,7 +57,8 @@ func VerdictJSON(w io.Writer, g Gate) error {
 		lab.Verdict
 		Rulings  []compare.Ruling       `json:"rules,omitempty"`
 		Hardware []correlate.Difference `json:"hardware"`
-	}{"lab.verdict/v1", v, g.Rulings, list(g.Hardware)})
+		Profiles *profilesDocument      `json:"profiles,omitempty"`
+	}{"lab.verdict/v1", v, g.Rulings, list(g.Hardware), g.Profiles.document()})
 }
 
 // entry is a line of the list of runs.
@@ -70,8 +71,9 @@ type entry struct {
 	Block    int          `json:"block,omitempty"`
 	Outcome  lab.Outcome  `json:"outcome"`
 	Valid    bool         `json:"valid"`
-	Started  *time.Time   `json:"started,omitempty"` // RFC 3339, UTC
-	Took     *float64     `json:"took_s,omitempty"`  // absent while it lives
+	Profiled bool         `json:"profiled,omitempty"` // its figures are of a slowed server: there is no headline
+	Started  *time.Time   `json:"started,omitempty"`  // RFC 3339, UTC
+	Took     *float64     `json:"took_s,omitempty"`   // absent while it lives
 	Headline []lab.Figure `json:"headline"`
 	Key      string       `json:"key"`
 	Tags     []string     `json:"tags,omitempty"`
@@ -84,7 +86,7 @@ func ListJSON(w io.Writer, entries []store.Entry) error {
 	runs := make([]entry, len(entries))
 	for i, e := range entries {
 		runs[i] = entry{ID: e.ID, Name: e.Name, Model: e.Model, Arm: e.Arm, Plan: e.PlanID, Block: e.Block,
-			Outcome: e.Outcome, Valid: e.Valid, Headline: list(e.Headline), Key: e.Key, Tags: e.Tags, Imported: e.Imported != "", Problem: e.Problem}
+			Outcome: e.Outcome, Valid: e.Valid, Profiled: e.Profiled, Headline: list(telling(e)), Key: e.Key, Tags: e.Tags, Imported: e.Imported != "", Problem: e.Problem}
 		if !e.Started.IsZero() {
 			started := e.Started.UTC()
 			runs[i].Started = &started

@@ -245,9 +245,17 @@ func position(e store.Entry) string {
 	return fmt.Sprintf("%s %d", e.Arm, e.Block)
 }
 
+// telling are the figures of a run for a list, in which runs are compared: a profiled one has none.
+func telling(e store.Entry) []lab.Figure {
+	if e.Profiled {
+		return nil
+	}
+	return e.Headline
+}
+
 // headline is a figure of the first phase that has it.
 func headline(e store.Entry, metric string) string {
-	for _, f := range e.Headline {
+	for _, f := range telling(e) {
 		if f.Metric == metric {
 			return value(f.Value, f.Unit)
 		}

@@ -87,5 +87,19 @@ func (j *job) tellCapture(requests []lab.RequestRecord) {
 	if p.Lost != "" {
 		f = lab.Finding{Code: "profile-lost", Level: lab.Invalid, Detail: p.Lost}
 	}
+	if cut := underWay(requests); cut > 0 {
+		f.Detail += fmt.Sprintf("; lab ended the load when the capture was over, %d requests were under way and count as errors", cut)
+	}
 	j.run.Findings = append(j.run.Findings, f)
+}
+
+// underWay counts the requests of the phases that the end of the load cut short.
+func underWay(requests []lab.RequestRecord) int {
+	n := 0
+	for _, r := range requests {
+		if r.Phase != lab.Warmup && r.Error == lab.ErrCanceled {
+			n++
+		}
+	}
+	return n
 }
