@@ -121,6 +121,8 @@ func (b *builder) header(name string) *profile.Profile {
 	p := &profile.Profile{PeriodType: &profile.ValueType{Type: "trace", Unit: "count"}, Period: 1}
 	b.p = p
 	meta := b.meta.source
+	// pprof heads its pages with the first mapping's file, and "unknown" without one. No location is in it, so that two profiles join.
+	p.Mapping = []*profile.Mapping{{ID: 1, File: filepath.Base(name), HasFunctions: true, HasFilenames: true, HasLineNumbers: true}}
 	p.Comments = []string{"trace " + filepath.Base(name)}
 	if meta.VLLM != "" {
 		p.Comments = append(p.Comments, "vLLM "+meta.VLLM)

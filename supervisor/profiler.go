@@ -19,16 +19,6 @@ var ErrNoProfiler = errors.New(`the server runs without its profiler: start it w
 // profilerStartTimeout bounds the request that turns a profiler on, which at most loads a library.
 const profilerStartTimeout = time.Minute
 
-// StartProfile turns the server's torch profiler on.
-func StartProfile(ctx context.Context, a Access) error {
-	return replyError("/start_profile", AskProfiler(ctx, a, true))
-}
-
-// StopProfile turns it off and waits for as long as the server takes to write its traces.
-func StopProfile(ctx context.Context, a Access) error {
-	return replyError("/stop_profile", AskProfiler(ctx, a, false))
-}
-
 // ProfilerReply is what a server answered; Err is set where no answer came.
 type ProfilerReply struct {
 	Status int
@@ -51,14 +41,15 @@ func AskProfiler(ctx context.Context, a Access, start bool) ProfilerReply {
 	return ProfilerReply{status, brief(body), err}
 }
 
-func replyError(path string, r ProfilerReply) error {
+// Problem is why the profiler did not do what it was asked.
+func (r ProfilerReply) Problem() error {
 	switch {
 	case r.Err != nil:
-		return fmt.Errorf("ask %s: %w", path, r.Err)
+		return r.Err
 	case r.Status == http.StatusNotFound:
-		return fmt.Errorf("ask %s: %w", path, ErrNoProfiler)
+		return ErrNoProfiler
 	case r.Status/100 != 2:
-		return fmt.Errorf("ask %s: status %d %s", path, r.Status, r.Text)
+		return fmt.Errorf("status %d %s", r.Status, r.Text)
 	}
 	return nil
 }

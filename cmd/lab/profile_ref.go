@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lab/internal/lab"
 	"lab/store"
 )
 
@@ -41,6 +42,9 @@ func tracesOfRun(db *store.DB, id string) ([]string, error) {
 	profile := sealed.Run.Profile
 	if profile == nil {
 		return nil, &fileError{fmt.Errorf("run %s was not profiled: `lab profile FILE` makes a run that is", id)}
+	}
+	if profile.Mechanism == lab.ProfileByServer {
+		return nil, &fileError{fmt.Errorf("run %s was made on a server that lab did not start, which has its traces: name the file", id)}
 	}
 	var paths []string
 	for _, f := range profile.Traces() {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +93,7 @@ func runError(cmd *cobra.Command, run lab.Run) error {
 		return &toldError{exitServer}
 	case run.Outcome == lab.Interrupted:
 		return interrupted(cmd.Context(), cmd.Context().Err())
-	case !run.Valid():
+	case slices.ContainsFunc(run.Findings, func(f lab.Finding) bool { return f.Level == lab.Invalid }): // to be profiled is no fault where it was asked for
 		fmt.Fprintln(cmd.ErrOrStderr(), "lab: the measurement is invalid; it is stored and marked")
 		return &toldError{exitInvalid}
 	}

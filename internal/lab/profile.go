@@ -22,6 +22,7 @@ type ProfileWindow struct {
 const (
 	ProfileByConfig = "config" // --profiler-config, vLLM 0.13 and later
 	ProfileByEnv    = "env"    // VLLM_TORCH_PROFILER_DIR and its kin, vLLM 0.15 and before
+	ProfileByServer = "server" // whoever started it told it: its traces are not lab's, and no file asks for it
 )
 
 // WithDefaults fills in what was left out.
@@ -110,7 +111,7 @@ func ParseProfileStart(text string) (ProfileStart, error) {
 
 // Profile is what became of the window of a profiled run. Such a run is never judged. Moments are offsets from the run's epoch.
 type Profile struct {
-	Mechanism string            `json:"mechanism"`           // ProfileByConfig or ProfileByEnv
+	Mechanism string            `json:"mechanism"`           // ProfileByConfig, ProfileByEnv or ProfileByServer
 	Settings  map[string]string `json:"settings"`            // as the server got them: flags and variables
 	Bound     string            `json:"bound"`               // who ends the window: "server" by its own limit, "lab" by counting steps
 	Condition string            `json:"condition"`           // as asked

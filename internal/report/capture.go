@@ -43,6 +43,13 @@ func (p *printer) capture(r lab.Run) {
 		return
 	}
 	p.line("")
+	if c.Mechanism == lab.ProfileByServer {
+		p.paragraph("profile  ", "the server's own profiler ran beside the load; its traces lie where that server was told to put them")
+		if c.Start != nil {
+			p.paragraph("calls    ", calls(c))
+		}
+		return
+	}
 	state := "complete"
 	if c.Lost != "" {
 		state = p.bold("LOST") + ": " + c.Lost
@@ -57,7 +64,7 @@ func (p *printer) capture(r lab.Run) {
 		p.paragraph("overhead ", fmt.Sprintf("a further token took %s with the profiler (mean ITL, n=%d tokens) and %s without (n=%d, same run): %+.1f %%",
 			span(o.Profiled), o.ProfiledTokens, span(o.Unprofiled), o.UnprofiledTokens, o.Share()*100))
 	} else if c.Lost == "" {
-		p.paragraph("overhead ", "not known: no tokens came within the window, or none beside it")
+		p.paragraph("overhead ", "not known: no two tokens of a request came surely within the window, or none beside it; a longer window has more (profile.iterations)")
 	}
 	for _, remark := range c.Remarks {
 		p.paragraph("note     ", remark)

@@ -40,17 +40,24 @@ func (j *job) profiled(ctx context.Context, t target, load func() error) error {
 		return load()
 	}
 	access := j.lab.access(j.run.Experiment.Server, t.URL)
-	if err := supervisor.StartProfile(ctx, access); err != nil {
-		if errors.Is(err, supervisor.ErrNoProfiler) {
-			return &ObstacleError{err}
-		}
+	ask := func(ctx context.Context, start bool) (*lab.ProfileReply, error) {
+		asked := j.clock.Now()
+		answer := supervisor.AskProfiler(ctx, access, start)
+		return reply(asked, j.clock.Now(), answer), answer.Problem()
+	}
+	record := &lab.Profile{Mechanism: lab.ProfileByServer, Settings: map[string]string{}, Bound: "lab", Condition: "warm", Files: []lab.TraceFile{}}
+	j.run.Profile = record
+	var err error
+	if record.Start, err = ask(ctx, true); errors.Is(err, supervisor.ErrNoProfiler) {
+		return &ObstacleError{err}
+	} else if err != nil {
 		return fmt.Errorf("start the profiler: %w", err)
 	}
 	j.run.Findings = append(j.run.Findings, lab.Finding{Code: "profiled", Level: lab.Warning,
 		Detail: "the server's profiler ran beside the load and slowed it: use the trace, not the figures"})
 	failed := load()
 	j.status.stage("writing traces", 0)
-	if err := supervisor.StopProfile(context.WithoutCancel(ctx), access); err != nil {
+	if record.Stop, err = ask(context.WithoutCancel(ctx), false); err != nil {
 		return errors.Join(failed, fmt.Errorf("stop the profiler: %w", err))
 	}
 	return failed
