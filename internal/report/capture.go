@@ -61,7 +61,7 @@ func (p *printer) capture(r lab.Run) {
 		p.paragraph("calls    ", calls(c))
 	}
 	if o := c.Overhead; o != nil {
-		p.paragraph("overhead ", fmt.Sprintf("a further token took %s with the profiler (mean ITL, n=%d tokens) and %s without (n=%d, same run): %+.1f %%",
+		p.paragraph("overhead ", fmt.Sprintf("a further token took %s with the profiler (mean ITL, n=%d tokens) and %s without (n=%d, before and after it): %+.1f %%",
 			span(o.Profiled), o.ProfiledTokens, span(o.Unprofiled), o.UnprofiledTokens, o.Share()*100))
 	} else if c.Lost == "" {
 		p.paragraph("overhead ", "not known: no two tokens of a request came surely within the window, or none beside it; a longer window has more (profile.iterations)")
