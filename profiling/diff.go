@@ -164,6 +164,13 @@ func (d *Difference) note(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
+// noteFew says of a side that most of its steps are not in the figures: what is compared is true of the others' sizes only.
+func (d *Difference) noteFew(name, other string, kind StepKind, s Steady) {
+	if 2*s.Used < s.N {
+		d.note("only %d of the %d %s of %s have one of equal size in %s: what the others take is not in the figures", s.Used, s.N, plural(kind), name, other)
+	}
+}
+
 func plural(kind StepKind) string {
 	if kind == Whole {
 		return "steps"
@@ -198,6 +205,9 @@ func (d *Difference) compare(kind StepKind, a, b []steadyStep, items []item) Ste
 			text += "; so different steps do not say which side is faster"
 		}
 		d.note(text, plural(kind), *k.A.Tokens, *k.B.Tokens)
+	default:
+		d.noteFew("A", "B", kind, k.A)
+		d.noteFew("B", "A", kind, k.B)
 	}
 	switch d.Basis {
 	case GPUTime:

@@ -106,6 +106,21 @@ func TestStepsOfEqualSizeAreComparedWhateverElseRan(t *testing.T) {
 	}
 }
 
+func TestASideOfWhichMostStepsHaveNoCounterpartIsToldSo(t *testing.T) {
+	var a, b engine
+	for i := range 12 {
+		a.step(decode([]int{4, 4, 2}[i%3]), 0, work{"gemm", 100})
+	}
+	for range 5 {
+		b.step(decode(2), 0, work{"gemm", 90})
+	}
+	d := Diff([]*Summary{a.summary(t)}, []*Summary{b.summary(t)})
+	const want = "only 3 of the 11 decode steps of A have one of equal size in B: what the others take is not in the figures"
+	if k := d.Kinds[0]; !k.Matched || len(d.Notes) != 1 || d.Notes[0] != want {
+		t.Errorf("%q, matched %t, used %d of %d", d.Notes, k.Matched, k.A.Used, k.A.N)
+	}
+}
+
 func TestStepsWithoutACounterpartAreComparedPerTokenAndItIsSaid(t *testing.T) {
 	var a, b, c engine
 	for range 5 {

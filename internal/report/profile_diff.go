@@ -150,6 +150,9 @@ func (p *printer) profileStepDiff(k profiling.StepDifference, basis profiling.Ba
 	if k.Matched {
 		per = "per step of equal size"
 	}
+	if !k.Decided {
+		per += ", UNDECIDED"
+	}
 	p.paragraph(stepName(k.Kind)+"s  ", fmt.Sprintf("%s; A has %s, B %s", per, steadyText(k.A, k.Matched), steadyText(k.B, k.Matched)))
 	g := diffGrid(k.Time.Range != nil, "", "A", "B", "B - A", "")
 	g.change("from step to step", k.Time, k.Time)
@@ -190,12 +193,12 @@ func partTitle(part profiling.Part) string {
 }
 
 func steadyText(s profiling.Steady, matched bool) string {
-	text := fmt.Sprintf("%d", s.N)
+	text, all := fmt.Sprintf("%d", s.N), ""
 	if matched && s.Used < s.N {
-		text = fmt.Sprintf("%d of %d", s.Used, s.N)
+		text, all = fmt.Sprintf("%d of %d", s.Used, s.N), " of all"
 	}
 	if s.Tokens != nil && s.Requests != nil {
-		text += fmt.Sprintf(" (requests a step: %s, tokens: %s)", digits(round(*s.Requests)), digits(round(*s.Tokens)))
+		text += fmt.Sprintf(" (requests a step%s: %s, tokens: %s)", all, digits(round(*s.Requests)), digits(round(*s.Tokens)))
 	}
 	return text
 }
