@@ -34,6 +34,11 @@ func writePprof(cmd *cobra.Command, ref, name string) error {
 	if name == "" {
 		return &usageError{errors.New("lab profile pprof: say with -o to which file the profile goes")}
 	}
+	if trace, err := os.Stat(ref); err == nil {
+		if there, err := os.Stat(name); err == nil && os.SameFile(trace, there) {
+			return &usageError{fmt.Errorf("lab profile pprof: %s is the trace itself: name another file with -o", name)}
+		}
+	}
 	s, err := readStacks(cmd, "profile pprof", ref)
 	if err != nil {
 		return err
