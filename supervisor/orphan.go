@@ -57,6 +57,36 @@ func (s *Server) note() error {
 	return nil
 }
 
+// announce notes a server that is about to be started, so that a lab that is killed in between leaves a trace too. It
+// gives back what takes the note away once the server has one of its own.
+func (s *Server) announce() (withdraw func(), err error) {
+	self, err := readProcess(os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("note server: %w", err)
+	}
+	text, err := json.Marshal(record{RunID: s.o.RunID, Boot: bootID(), Lab: self, Port: s.launch.Port, Temp: s.temp, Dir: s.o.Dir, Since: time.Now().UTC()})
+	if err != nil {
+		return nil, fmt.Errorf("note server: %w", err)
+	}
+	name := filepath.Join(s.o.StateDir, fmt.Sprintf("%s-starting-%d%s", s.o.RunID, s.launch.Port, recordSuffix))
+	if err := writeFile(name, text); err != nil {
+		return nil, fmt.Errorf("note server: %w", err)
+	}
+	return func() { os.Remove(name) }, nil
+}
+
+// started finds the server of which only the announcement was written: the leader of a session that writes to its log, in
+// a folder that no other run has.
+func (r record) started() (process, bool) {
+	log := filepath.Join(r.Dir, stdoutLog)
+	for _, p := range processes() {
+		if target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", p.PID)); err == nil && target == log && p.session == p.PID {
+			return p, true
+		}
+	}
+	return process{}, false
+}
+
 // Orphan is a server that a killed lab left, or only its files if none of its processes runs any more.
 type Orphan struct {
 	PID   int
@@ -104,6 +134,9 @@ func Orphans(stateDir string) ([]Orphan, error) {
 		if r.Boot == bootID() && r.Lab.same() {
 			continue
 		}
+		if r.Root.PID == 0 {
+			r.Root, _ = r.started() // none: it was not started after all, and its files are left
+		}
 		o := Orphan{PID: r.Root.PID, Group: r.Root.PID, RunID: r.RunID, Port: r.Port, Since: r.Since, file: file, record: r}
 		for _, p := range o.living() {
 			o.Names = append(o.Names, p.String())
@@ -115,7 +148,7 @@ func Orphans(stateDir string) ([]Orphan, error) {
 
 // living lists the processes that are provably the server's.
 func (o Orphan) living() []process {
-	if o.record.Boot != bootID() {
+	if o.record.Boot != bootID() || o.PID == 0 {
 		return nil
 	}
 	all := processes()
@@ -150,7 +183,7 @@ func (o Orphan) Clean(ctx context.Context) error {
 		until(killStarting, func() bool { return ctx.Err() != nil || !o.record.Root.same() })
 	}
 	until(childrenTime, func() bool { return ctx.Err() != nil || len(o.living()) == 0 || o.record.Root.same() })
-	if !until(killedTime, func() bool { return killAll(o.Group, o.living()) }) {
+	if o.PID != 0 && !until(killedTime, func() bool { return killAll(o.Group, o.living()) }) {
 		return fmt.Errorf("clean up after run %s: %v does not die", o.RunID, o.living())
 	}
 	removeSeen(used)

@@ -128,3 +128,31 @@ func TestADamagedNoteIsReportedAndDoesNotHideTheOthers(t *testing.T) {
 		}
 	}
 }
+
+func TestAServerOfALabThatWasKilledBeforeItCouldNoteItIsFoundByItsLog(t *testing.T) {
+	s := launchChild(t, "good", nil)
+	if _, err := s.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	forge(t, s, func(r *record) { r.Root, r.Members = process{}, nil }) // as announce leaves it
+	orphans := orphansOf(t, s)
+	if len(orphans) != 1 || orphans[0].PID != s.PID() {
+		t.Fatalf("orphans are %+v, the server is %d", orphans, s.PID())
+	}
+	if err := orphans[0].Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-s.exited
+	announced := record{RunID: "never", Boot: bootID(), Dir: filepath.Join(t.TempDir(), "lab-none")}
+	text, _ := json.Marshal(announced)
+	if err := os.WriteFile(filepath.Join(s.o.StateDir, "never"+recordSuffix), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	orphans = orphansOf(t, s)
+	if len(orphans) != 1 || len(orphans[0].Names) != 0 {
+		t.Fatalf("a server that was never started: %+v", orphans)
+	}
+	if err := orphans[0].Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

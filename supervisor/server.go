@@ -101,12 +101,18 @@ func Start(launch Launch, o Options) (*Server, error) {
 	return s, nil
 }
 
+// The files that the server writes to, in its folder.
+const (
+	stdoutLog = "server.stdout.log"
+	stderrLog = "server.stderr.log"
+)
+
 func (s *Server) spawn() error {
 	var err error
 	if s.temp, err = tempDir(s.o.Dir); err != nil {
 		return err
 	}
-	names := [2]string{filepath.Join(s.o.Dir, "server.stdout.log"), filepath.Join(s.o.Dir, "server.stderr.log")}
+	names := [2]string{filepath.Join(s.o.Dir, stdoutLog), filepath.Join(s.o.Dir, stderrLog)}
 	var out [2]*os.File
 	for i, name := range names {
 		if out[i], err = os.Create(name); err != nil {
@@ -123,6 +129,12 @@ func (s *Server) spawn() error {
 	s.cmd.Env = s.environment()
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not with Setpgid as well: the start would fail
 	s.log.startup.begin(s.o.Clock.Now())
+	withdraw, err := s.announce()
+	if err != nil {
+		s.log.close()
+		return err
+	}
+	defer withdraw()
 	if err := s.cmd.Start(); err != nil {
 		s.log.close()
 		return err
