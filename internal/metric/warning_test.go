@@ -17,16 +17,16 @@ func TestWhatIsOnlyDoubtfulStandsBesideTheNumbersAndLeavesThemValid(t *testing.T
 		"gpu-lost": func(_ *lab.Run, t *lab.Tables) {
 			t.Events = append(t.Events, lab.Event{Kind: lab.GPULost, Detail: "gpu0: the GPU is lost"})
 		},
-		"xid": func(_ *lab.Run, t *lab.Tables) {
+		"gpu-xid": func(_ *lab.Run, t *lab.Tables) {
 			t.Events = append(t.Events, lab.Event{Kind: lab.GPUXid, Detail: "gpu0: Xid 79"})
 		},
 		"sampler": func(_ *lab.Run, t *lab.Tables) {
 			t.Events = append(t.Events, lab.Event{Kind: lab.SamplerNote, Detail: "gpu0 is a virtual GPU"})
 		},
-		"clock-step":  func(_ *lab.Run, t *lab.Tables) { t.Samples[2].Values[lab.ClientSteps] = 1 },
-		"stamps":      func(_ *lab.Run, t *lab.Tables) { t.Requests[0].Stamps = &lab.Stamps{Kernel: 97, Reading: 3} },
-		"client-late": func(_ *lab.Run, t *lab.Tables) { each(t, "client", lab.ClientLate, .2) },
-		"power-cap":   func(_ *lab.Run, t *lab.Tables) {}, // healthy GPUs are at their power limit
+		"clock-step":   func(_ *lab.Run, t *lab.Tables) { t.Samples[2].Values[lab.ClientSteps] = 1 },
+		"stamps":       func(_ *lab.Run, t *lab.Tables) { t.Requests[0].Stamps = &lab.Stamps{Kernel: 97, Reading: 3} },
+		"client-late":  func(_ *lab.Run, t *lab.Tables) { each(t, "client", lab.ClientLate, .2) },
+		"power-capped": func(_ *lab.Run, t *lab.Tables) {}, // healthy GPUs are at their power limit
 		"no-gpu": func(_ *lab.Run, t *lab.Tables) {
 			for i := range t.Samples {
 				if t.Samples[i].Device == "gpu0" {
