@@ -123,6 +123,9 @@ func welch(value, unit string, a, b []float64) Difference {
 		d.DF = (ea + eb) * (ea + eb) / (ea*ea/float64(len(a)-1) + eb*eb/float64(len(b)-1))
 	}
 	half := quantile(0.975, d.DF) * math.Sqrt(ea+eb)
+	if half < 1e-9*max(math.Abs(meanA), math.Abs(meanB)) { // what rounding left
+		half = 0
+	}
 	low, high := d.Delta-half, d.Delta+half
 	d.Low, d.High = &low, &high
 	return d
