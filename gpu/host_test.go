@@ -129,7 +129,9 @@ func TestTheHostsSamplesHoldPressureSwapAndTheTrafficOfRealDisks(t *testing.T) {
 func FuzzKernelText(f *testing.F) {
 	f.Add("some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 total=0", "0-3,8-11", "always [madvise] never")
 	f.Add("some total=-1 avg10=nan", "3-1", "[")
+	f.Add("ID=debian\nVERSION_ID=\"12\"\n=\n'", "", "")
 	f.Fuzz(func(t *testing.T, psi, list, choice string) {
+		parseRelease(psi)
 		if p, ok := parsePressure(psi); ok && p.waited < 0 || !(p.share >= 0 && p.share <= 1) {
 			t.Errorf("%+v", p)
 		}
