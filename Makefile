@@ -11,11 +11,15 @@ VENV = $(shell scripts/vllm-cpu $(VLLM))
 build:
 	go build $(LDFLAGS) -o bin/lab ./cmd/lab
 
+# Tests that look for stalls and want the machine to themselves; -v, so that one that could not tell says so.
+ALONE := Test(PlantedStallsAreNamedAndOthersAreNotBlamedOnThem|AStopOfLabItselfIsNamedAsTheClientsOwn)
+
 # Go and gcc only: no GPU, no Python, no network beyond Go modules.
 test:
 	go vet ./...
 	CGO_ENABLED=0 go build ./...
 	go test $(LDFLAGS) ./...
+	LAB_TEST_ALONE=1 go test $(LDFLAGS) -count=1 -v -run '^$(ALONE)$$' ./cmd/lab
 	go test -race $(LDFLAGS) ./internal/live ./internal/runner ./loadgen ./store ./gpu ./supervisor
 
 demo: build

@@ -179,7 +179,7 @@ func TestAPartOfASplitGPUIsReadAsTheWholeAndItIsSaid(t *testing.T) {
 			t.Errorf("%s: %+v, %v", visible, found, err)
 		}
 		known := want == "" || strings.Contains(visible, ",")
-		if known && (len(found.Devices) != 1 || found.Devices[0].Index != 0 || !strings.Contains(found.Note, "gpu0 is split (MIG)")) {
+		if known && (len(found.Devices) != 1 || found.Devices[0].Index != 0 || found.Devices[0].MIG == nil || !*found.Devices[0].MIG) {
 			t.Errorf("%s: %+v", visible, found)
 		}
 		if strings.HasPrefix(visible, "MIG") && want == "" && !strings.Contains(found.Note, "is a part of GPU-fa4e0000") {

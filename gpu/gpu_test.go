@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 			err = Serve(context.Background(), os.Stdin, os.Stdout)
 		case os.Args[2] == "--readings":
 			err = serveReadings()
+		case os.Args[2] == "--reopened":
+			err = serveReopened()
 		case os.Args[2] == "--ungated":
 			err = callWithoutGate()
 		default:
@@ -336,7 +338,7 @@ func TestADriverThatDoesNotStartIsANote(t *testing.T) {
 		"not loaded":            {env: "FAKENVML_INIT_RET=9", note: "initialise the NVIDIA driver"},
 		"of another version":    {env: "FAKENVML_INIT_RET=18", note: "initialise the NVIDIA driver"},
 		"without nvmlInit_v2":   {env: "X=", options: []string{"nvmlInit_v2"}, note: "nvmlInit_v2"},
-		"hidden from this user": {env: "CUDA_VISIBLE_DEVICES=3", note: "none of which the run may use"},
+		"hidden from this user": {env: "CUDA_VISIBLE_DEVICES=3", note: `none of which the run may use (asked for: "3", by CUDA_VISIBLE_DEVICES or server.gpus)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			self := append([]string{"env", c.env}, fakeDriver(t, "testdata/step.trace", c.options...)...)

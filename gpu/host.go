@@ -26,25 +26,23 @@ func Host() (lab.Host, error) { return hostBelow("/") }
 // hostBelow reads it from the /proc and /sys below a folder.
 func hostBelow(folder string) (lab.Host, error) {
 	ctx := below(folder)
-	info, err := host.InfoWithContext(ctx)
+	name, err := os.Hostname()
 	if err != nil {
-		return lab.Host{}, fmt.Errorf("read host: %w", err)
+		return lab.Host{}, fmt.Errorf("read name of host: %w", err)
 	}
 	memory, err := mem.VirtualMemoryWithContext(ctx)
 	if err != nil {
 		return lab.Host{}, fmt.Errorf("read memory: %w", err)
 	}
-	h := lab.Host{
-		Name: info.Hostname, OS: strings.TrimSpace(info.Platform + " " + info.PlatformVersion), Kernel: info.KernelVersion,
-		Cores: runtime.NumCPU(), Memory: lab.Bytes(memory.Total),
-	}
+	tree := sysfs(folder)
+	h := lab.Host{Name: name, OS: tree.system(), Cores: runtime.NumCPU(), Memory: lab.Bytes(memory.Total)}
+	h.Kernel, _ = host.KernelVersion()
 	if cpus, err := cpu.InfoWithContext(ctx); err == nil && len(cpus) > 0 {
 		h.CPU = cpus[0].ModelName
 	}
-	if info.VirtualizationRole == "guest" {
-		h.Virtual = info.VirtualizationSystem
+	if system, role, err := host.VirtualizationWithContext(ctx); err == nil && role == "guest" {
+		h.Virtual = system
 	}
-	tree := sysfs(folder)
 	tree.describe(&h)
 	h.CPUQuota, h.MemoryLimit = tree.limits()
 	if h.MemoryLimit >= h.Memory { // of the root group of version 1: as much as there can be
@@ -56,7 +54,7 @@ func hostBelow(folder string) (lab.Host, error) {
 // below tells gopsutil where /proc and /sys are.
 func below(folder string) context.Context {
 	return context.WithValue(context.Background(), common.EnvKey, common.EnvMap{
-		common.HostProcEnvKey: filepath.Join(folder, "proc"), common.HostSysEnvKey: filepath.Join(folder, "sys"),
+		common.HostProcEnvKey: filepath.Join(folder, "proc"), common.HostSysEnvKey: filepath.Join(folder, "sys"), common.HostEtcEnvKey: filepath.Join(folder, "etc"),
 	})
 }
 

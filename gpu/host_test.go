@@ -60,6 +60,21 @@ func TestTheFingerprintHoldsWhatChangesAMachinesSpeed(t *testing.T) {
 	}
 }
 
+func TestTheSystemIsNamedAsItNamesItselfWithoutStartingAProgram(t *testing.T) {
+	for want, files := range map[string]map[string]string{
+		"ubuntu 24.04": {"etc/os-release": "PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\nID=ubuntu\nVERSION_ID=\"24.04\"", "etc/debian_version": "trixie/sid"},
+		"debian 12.11": {"etc/os-release": "ID=debian\nVERSION_ID=\"12\"", "etc/debian_version": "12.11"},
+		"debian 13":    {"etc/os-release": "ID=debian\nVERSION_ID='13'", "etc/debian_version": "forky/sid"},
+		"rocky 9.4":    {"usr/lib/os-release": "# of a container\nVERSION_ID=\"9.4\"\nID=\"rocky\"\nID_LIKE=\"rhel\""},
+		"arch":         {"etc/os-release": "ID=arch\nBUILD_ID=rolling"},
+		"":             {"proc/stat": "btime 1"},
+	} {
+		if got := sysfs(machine(t, files)).system(); got != want {
+			t.Errorf("named %q, want %q", got, want)
+		}
+	}
+}
+
 func TestControlGroupsOfTheFirstVersionLimitTooAndNoLimitIsNone(t *testing.T) {
 	groups := "5:cpu,cpuacct:/box\n4:memory:/box\n0::/"
 	for name, c := range map[string]struct {
@@ -114,7 +129,9 @@ func TestTheHostsSamplesHoldPressureSwapAndTheTrafficOfRealDisks(t *testing.T) {
 func FuzzKernelText(f *testing.F) {
 	f.Add("some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 total=0", "0-3,8-11", "always [madvise] never")
 	f.Add("some total=-1 avg10=nan", "3-1", "[")
+	f.Add("ID=debian\nVERSION_ID=\"12\"\n=\n'", "", "")
 	f.Fuzz(func(t *testing.T, psi, list, choice string) {
+		parseRelease(psi)
 		if p, ok := parsePressure(psi); ok && p.waited < 0 || !(p.share >= 0 && p.share <= 1) {
 			t.Errorf("%+v", p)
 		}

@@ -146,6 +146,7 @@ func (l *library) find(r *reader, list []string) ([]*nvmlBoard, error) {
 	if c := code(answer); c != success {
 		return nil, fmt.Errorf("count GPUs: %s", c)
 	}
+	asked := list
 	list, r.notes = wholes(list, l.parent)
 	var boards []*nvmlBoard
 	for i := range n {
@@ -164,8 +165,11 @@ func (l *library) find(r *reader, list []string) ([]*nvmlBoard, error) {
 	}
 	if len(boards) == 0 {
 		why := ""
+		if list != nil {
+			why = fmt.Sprintf(" (asked for: %q, by CUDA_VISIBLE_DEVICES or server.gpus)", strings.Join(asked, ","))
+		}
 		if len(r.notes) > 0 {
-			why = ": " + strings.Join(r.notes, "; ")
+			why += ": " + strings.Join(r.notes, "; ")
 		}
 		return nil, fmt.Errorf("the NVIDIA driver knows %d GPUs, none of which the run may use%s", n, why)
 	}

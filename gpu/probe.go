@@ -30,7 +30,7 @@ type Found struct {
 	Driver     string            `json:"driver,omitempty"`
 	CUDA       string            `json:"cuda,omitempty"`        // the newest the driver serves, such as "12.8"
 	NVMLPath   string            `json:"nvml_path,omitempty"`   // the driver library that was loaded
-	Note       string            `json:"note,omitempty"`        // why there is none, or what those that are there cannot give
+	Note       string            `json:"note,omitempty"`        // why there is none, or what of those asked for is not there
 	MemoryUsed map[string]uint64 `json:"memory_used,omitempty"` // bytes by UUID
 	Processes  []GPUProcess      `json:"processes,omitempty"`
 }
@@ -38,10 +38,12 @@ type Found struct {
 // probeLimit is how long a driver may take to say which GPUs there are.
 const probeLimit = 20 * time.Second
 
+var errNoAnswer = fmt.Errorf("the driver has not answered for %s", probeLimit)
+
 // Probe asks for the GPUs in a child process, because a broken driver can end the process that asks. No GPU is no
 // error: Found.Note then says why.
 func Probe(ctx context.Context, self []string, t lab.Telemetry, simURL string) (Found, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, errNoAnswer)
 	defer cancel()
 	argv := slices.Concat(self, []string{"sampler", "--probe"})
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -90,7 +92,7 @@ func ServeProbe(in io.Reader, out io.Writer) error {
 	case found := <-answer:
 		return json.NewEncoder(out).Encode(found)
 	case <-time.After(probeLimit):
-		return fmt.Errorf("probe GPUs: the driver has not answered for %s", probeLimit)
+		return fmt.Errorf("probe GPUs: %w", errNoAnswer)
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 type reader struct {
 	cards  []*card
 	tree   *tree
-	notes  []string // said with the first reading
+	notes  []string // of what was asked for and is not there; said with the first reading, like …
+	kinds  []string // … what is special about those that are
 	about  Found    // what a probe wants to know of the driver
 	listen func(ctx context.Context, at func() time.Duration, event func(lab.Event))
 	close  func() error
@@ -57,10 +58,10 @@ func (r *reader) add(index int, b board) {
 	r.cards = append(r.cards, c)
 	name := deviceName(index)
 	if split, code := b.ask(askMIG); code == success && split != 0 {
-		r.notes = append(r.notes, name+" is split (MIG): it gives no utilisation; power, energy, clocks and temperature are those of the whole GPU, whoever uses its parts")
+		r.kinds = append(r.kinds, name+" is split (MIG): it gives no utilisation; power, energy, clocks and temperature are those of the whole GPU, whoever uses its parts")
 	}
 	if virtual, code := b.ask(askVirtual); code == success && virtual != 0 {
-		r.notes = append(r.notes, name+" is a virtual GPU: power, energy, PCIe traffic and throttle times may be missing, and other guests use the same chip unseen")
+		r.kinds = append(r.kinds, name+" is a virtual GPU: power, energy, PCIe traffic and throttle times may be missing, and other guests use the same chip unseen")
 	}
 }
 
@@ -95,10 +96,10 @@ func (r *reader) Close() error { return r.close() }
 
 func (r *reader) Read(group Group, at func() time.Duration) Reading {
 	out := Reading{Failed: map[int]int{}, Kept: group == Util}
-	for _, note := range r.notes {
+	for _, note := range slices.Concat(r.notes, r.kinds) {
 		out.Events = append(out.Events, lab.Event{At: at(), Kind: lab.SamplerNote, Detail: note})
 	}
-	r.notes = nil
+	r.notes, r.kinds = nil, nil
 	for _, c := range r.cards {
 		before := at()
 		if before < c.retry {

@@ -33,7 +33,8 @@ type RecordedGPU struct {
 	FromPower float64            `json:"joules_from_power,omitempty"` // the integral of power between the same moments
 }
 
-// Record samples the GPUs of this box for a while, as beside a run, and writes what they gave as a trace.
+// Record samples the GPUs of this box for a while, as beside a run, and writes what they gave as a trace. One that is
+// interrupted is written too, beside the error.
 func Record(ctx context.Context, self []string, cfg Config, d time.Duration, w io.Writer) (Recording, error) {
 	found, err := Probe(ctx, self, cfg.Telemetry, cfg.SimURL)
 	if err != nil {
@@ -61,16 +62,22 @@ func Record(ctx context.Context, self []string, cfg Config, d time.Duration, w i
 	if err != nil {
 		return Recording{}, err
 	}
-	if cause := context.Cause(ctx); !errors.Is(cause, errRecorded) {
-		return Recording{}, fmt.Errorf("record GPUs: %w", cause)
-	}
 	mu.Lock()
 	defer mu.Unlock()
+	cut := context.Cause(ctx)
+	if errors.Is(cut, errRecorded) {
+		cut = nil
+	} else {
+		cut, d = fmt.Errorf("record GPUs: %w", cut), clock.Now()
+	}
+	if len(samples) == 0 {
+		return Recording{}, cut
+	}
 	slices.SortStableFunc(samples, func(a, b lab.Sample) int { return int(a.At - b.At) })
 	if err := writeTrace(w, found.Driver, found.Devices, samples, events); err != nil {
 		return Recording{}, fmt.Errorf("write trace: %w", err)
 	}
-	return sumUp(found, samples, events, d), nil
+	return sumUp(found, samples, events, d), cut
 }
 
 // NoGPUError says why there is no GPU to record.

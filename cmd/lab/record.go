@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,30 +44,46 @@ func record(cmd *cobra.Command, o recordOptions) error {
 	if o.length < time.Second || o.period < 0 {
 		return &usageError{fmt.Errorf("lab doctor: --for %s --period %s: record for a second at least", o.length, o.period)}
 	}
-	if _, err := os.Stat(o.file); err == nil {
+	file, err := os.OpenFile(o.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	switch {
+	case errors.Is(err, os.ErrExist):
 		return &usageError{fmt.Errorf("lab doctor: %s is there already: name another file, or remove it", o.file)}
+	case err != nil:
+		return &usageError{fmt.Errorf("lab doctor: create trace: %w: name a file in a folder that can be written to", err)}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find own binary: %w", err)
+	size, err := recordTo(cmd, o, file)
+	if closed := file.Close(); err == nil && closed != nil {
+		err = fmt.Errorf("write trace: %w", closed)
 	}
-	cfg := gpu.Config{Telemetry: lab.Telemetry{Period: lab.Duration(o.period)}, NVMLLib: os.Getenv("LAB_NVML_LIB")}
-	var trace bytes.Buffer
-	recording, err := gpu.Record(cmd.Context(), []string{self}, cfg, o.length, &trace)
-	var none *gpu.NoGPUError
-	if errors.As(err, &none) {
-		return &runner.ObstacleError{Err: err}
+	if size == 0 { // nothing was recorded
+		os.Remove(o.file)
 	}
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(o.file, trace.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write trace: %w", err)
-	}
-	return printRecording(cmd, o.file, trace.Len(), recording)
+	return err
 }
 
-func printRecording(cmd *cobra.Command, file string, size int, r gpu.Recording) error {
+// recordTo records to a file and says what, and how many bytes it has become.
+func recordTo(cmd *cobra.Command, o recordOptions, file *os.File) (size int64, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, fmt.Errorf("find own binary: %w", err)
+	}
+	cfg := gpu.Config{Telemetry: lab.Telemetry{Period: lab.Duration(o.period)}, NVMLLib: os.Getenv("LAB_NVML_LIB")}
+	recording, cut := gpu.Record(cmd.Context(), []string{self}, cfg, o.length, file)
+	var none *gpu.NoGPUError
+	if errors.As(cut, &none) {
+		return 0, &runner.ObstacleError{Err: cut}
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("write trace: %w", err)
+	}
+	if size = info.Size(); size > 0 && len(recording.GPUs) > 0 {
+		err = printRecording(cmd, o.file, size, recording)
+	}
+	return size, cmp.Or(cut, err)
+}
+
+func printRecording(cmd *cobra.Command, file string, size int64, r gpu.Recording) error {
 	out := cmd.OutOrStdout()
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		enc := json.NewEncoder(out)

@@ -45,7 +45,7 @@ func plantings(random *rand.Rand, each, others int) []planted {
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	at := 2 * time.Second // there are enough streams
 	for i, p := range all {
-		at += time.Duration(1000+random.IntN(1000)) * time.Millisecond
+		at += time.Duration(1000+random.IntN(400)) * time.Millisecond
 		all[i].at = at
 		all[i].spec = fmt.Sprintf(p.spec, at)
 	}
@@ -119,41 +119,57 @@ func runAlone(t testing.TB, experiment string, during func(pid int)) recorded {
 	return recorded{filepath.Join(dir, "records"), sealed.Run, tables}
 }
 
-// late is how late a timer of a process that was not stopped fired at worst: of the sampler, and of lab where nobody
-// stopped it. Where they were very late, so was the simulator, and stalls of the machine itself are among those of the test.
-func (r recorded) late(stopped bool) time.Duration {
-	worst := 0.0
+// noise is the time of a run in which a timer of a process that was not stopped fired late: of the sampler, and of lab
+// where nobody stopped it. The machine had more to do than it has processors for, and made stalls of its own.
+func (r recorded) noise(stopped bool) (all noise) {
+	const calm = 20 * time.Millisecond // as long as the shortest stall
+	last := map[string]time.Duration{}
 	for _, s := range r.Samples {
-		switch {
-		case s.Device == "sampler":
-			worst = max(worst, s.Values[lab.SamplerLate])
-		case s.Device == "client" && !stopped:
-			worst = max(worst, s.Values[lab.ClientLate])
+		late, ok := s.Values[lab.SamplerLate]
+		if s.Device == "client" && !stopped {
+			late, ok = s.Values[lab.ClientLate]
 		}
+		if !ok {
+			continue
+		}
+		if d := time.Duration(late * 1e9); d > calm {
+			all = append(all, [2]time.Duration{last[s.Device] - d, s.At})
+		}
+		last[s.Device] = s.At
 	}
-	return time.Duration(worst * 1e9)
+	return all
 }
 
-// onCalm checks a run. A machine with more to do than it has processors for makes stalls of its own: where what is found
-// is wrong and there were such, another run is made.
-func onCalm(t *testing.T, check func() (fault string, late time.Duration)) {
+// noise are stretches of a run.
+type noise [][2]time.Duration
+
+func (n noise) meets(from, to time.Duration) bool {
+	return slices.ContainsFunc(n, func(s [2]time.Duration) bool { return to >= s[0] && from <= s[1] })
+}
+
+// alone keeps a test that looks for stalls from a machine that makes them: it runs where nothing runs beside it.
+func alone(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("takes half a minute")
+	if os.Getenv("LAB_TEST_ALONE") == "" {
+		t.Skip("wants a machine that does nothing else: LAB_TEST_ALONE=1, as make test has it")
 	}
 	t.Parallel()
-	const calm, tries = 60 * time.Millisecond, 3
-	for n := 1; ; n++ {
-		fault, late := check()
-		switch {
-		case fault == "":
-			return
-		case late <= calm:
-			t.Fatal(fault)
-		case n == tries:
-			t.Skipf("the machine is too busy to tell: timers fire up to %v late; %s", late, fault)
+}
+
+// calmly makes runs until what was planted in calm moments is enough to judge by. What the machine itself may have spoilt
+// counts neither way.
+func calmly(t *testing.T, enough int, run func(n int) score) (sum score) {
+	t.Helper()
+	const tries = 3
+	for n := range tries {
+		sum.add(run(n))
+		t.Logf("run %d: %+v", n+1, sum)
+		if sum.planted >= enough {
+			return sum
 		}
 	}
+	t.Skipf("UNDECIDED: the machine is too busy to tell; of what was planted in %d runs only %d met a calm moment, %d are needed", tries, sum.planted, enough)
+	return sum
 }
 
 // spoken is what a program has said so far.
@@ -188,46 +204,55 @@ func happened(t testing.TB, all []planted, log []lab.LogLine) []planted {
 	return all
 }
 
-// score is how well stalls were explained.
+// score is how well stalls were explained, in calm moments.
 type score struct {
 	planted, named int
-	others, blamed int
+	others, blamed int // stalls that were not planted, or for no cause
+	plain, unseen  int // planted for no cause, and those of them that no stall was found for
+	aside          int // planted where nobody can tell
 	missed         []string
 }
 
 func (s *score) add(o score) {
 	s.planted, s.named, s.others, s.blamed = s.planted+o.planted, s.named+o.named, s.others+o.others, s.blamed+o.blamed
+	s.plain, s.unseen, s.aside = s.plain+o.plain, s.unseen+o.unseen, s.aside+o.aside
 	s.missed = append(s.missed, o.missed...)
 }
 
 // judge holds what was said of the stalls of a run against what was planted. Near it in time, the longest stall must have
 // the cause; where nobody can tell the moment that well, one of them must.
-func judge(all []planted, s correlate.Stalls, near time.Duration) score {
+func judge(all []planted, s correlate.Stalls, near time.Duration, noise noise) score {
 	var sum score
 	taken := map[int]bool{}
 	for _, p := range all {
-		if p.cause == "" {
-			continue
-		}
-		name := ""
+		name, seen := "", false
 		for i, stall := range s.Worst { // the longest first
 			if !p.meets(stall, near) {
 				continue
 			}
-			taken[i] = true
+			seen = true
+			taken[i] = taken[i] || p.cause != ""
 			if name == "" || near > off && stall.Cause == p.cause {
 				name = stall.Cause
 			}
 		}
-		sum.planted++
-		if name == p.cause {
-			sum.named++
-		} else {
+		switch {
+		case noise.meets(p.at-near, p.at+p.length+near), !seen && s.Count > len(s.Worst): // or it is below the longest
+			sum.aside++
+		case p.cause == "":
+			sum.plain++
+			if !seen {
+				sum.unseen++
+			}
+		case name == p.cause:
+			sum.planted, sum.named = sum.planted+1, sum.named+1
+		default:
+			sum.planted++
 			sum.missed = append(sum.missed, fmt.Sprintf("%s at %.3f s: %s", p.cause, p.at.Seconds(), cmp.Or(name, "no stall")))
 		}
 	}
 	for i, stall := range s.Worst {
-		if taken[i] {
+		if taken[i] || noise.meets(stall.From, stall.To) {
 			continue
 		}
 		sum.others++
@@ -290,8 +315,9 @@ func shownHardware(t testing.TB, records string) shown {
 }
 
 func TestPlantedStallsAreNamedAndOthersAreNotBlamedOnThem(t *testing.T) {
-	onCalm(t, func() (string, time.Duration) {
-		r, all := plantedRun(t, 11, 4, 6)
+	alone(t)
+	sum := calmly(t, 9, func(n int) score {
+		r, all := plantedRun(t, 11+uint64(n), 4, 6)
 		stalls := correlate.Explain(r.run, r.Tables).Stalls
 		shown := shownHardware(t, r.dir)
 		for _, cause := range []string{correlate.CausePreemption, correlate.CausePrefill, correlate.CauseClock} {
@@ -300,18 +326,17 @@ func TestPlantedStallsAreNamedAndOthersAreNotBlamedOnThem(t *testing.T) {
 				t.Errorf("lab show --hardware has %d stalls by %s of %d: %s", shown.Stalls.ByCause[key], cause, n, shown.text)
 			}
 		}
-		sum := judge(all, stalls, off)
-		t.Logf("%+v", sum)
-		switch {
-		case 10*sum.named < 9*sum.planted:
-			return fmt.Sprintf("%d of %d planted stalls were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; ")), r.late(false)
-		case sum.others < 5:
-			return fmt.Sprintf("only %d of the 6 other stalls were seen", sum.others), r.late(false)
-		case 20*sum.blamed > sum.others: // one in 20 at most: of so few, none
-			return fmt.Sprintf("%d of %d other stalls were blamed: %s", sum.blamed, sum.others, strings.Join(sum.missed, "; ")), r.late(false)
-		}
-		return "", 0
+		return judge(all, stalls, off, r.noise(false))
 	})
+	if 10*sum.named < 9*sum.planted {
+		t.Errorf("%d of %d planted stalls were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; "))
+	}
+	if sum.unseen > 1 && 5*sum.unseen > sum.plain {
+		t.Errorf("%d of %d stalls for no cause were not seen", sum.unseen, sum.plain)
+	}
+	if 20*sum.blamed > sum.others { // one in 20 at most: of so few, none
+		t.Errorf("%d of %d other stalls were blamed: %s", sum.blamed, sum.others, strings.Join(sum.missed, "; "))
+	}
 }
 
 // stopped is lab's stop for 80 ms, every 2.3 s: a stall that the kernel's stamps do not show is placed within a second.
@@ -321,7 +346,7 @@ const (
 )
 
 // stopsOf makes a run during which lab itself is stopped some times.
-func stopsOf(t testing.TB, times int) (recorded, score) {
+func stopsOf(t testing.TB, times int) score {
 	t.Helper()
 	var stops [][2]time.Time
 	r := runAlone(t, loaded(time.Duration(times)*stopEvery+3*time.Second, ""), func(pid int) {
@@ -343,18 +368,15 @@ func stopsOf(t testing.TB, times int) (recorded, score) {
 	for _, s := range stops {
 		all = append(all, planted{at: clock.At(s[0]), length: s[1].Sub(s[0]), cause: correlate.CauseClientSched})
 	}
-	return r, judge(all, correlate.Explain(r.run, r.Tables).Stalls, time.Second)
+	return judge(all, correlate.Explain(r.run, r.Tables).Stalls, time.Second, r.noise(true))
 }
 
 func TestAStopOfLabItselfIsNamedAsTheClientsOwn(t *testing.T) {
-	onCalm(t, func() (string, time.Duration) {
-		r, sum := stopsOf(t, 10)
-		t.Logf("%+v", sum)
-		if 10*sum.named < 9*sum.planted {
-			return fmt.Sprintf("%d of %d stops were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; ")), r.late(true)
-		}
-		return "", 0
-	})
+	alone(t)
+	sum := calmly(t, 8, func(int) score { return stopsOf(t, 10) })
+	if 10*sum.named < 9*sum.planted {
+		t.Errorf("%d of %d stops were named: %s", sum.named, sum.planted, strings.Join(sum.missed, "; "))
+	}
 }
 
 // BenchmarkCausesOfStalls gives the shares of planted stalls that are named, and of others that are blamed on them.
@@ -362,9 +384,8 @@ func BenchmarkCausesOfStalls(b *testing.B) {
 	var sum score
 	for n := uint64(0); b.Loop(); n++ {
 		r, all := plantedRun(b, 100+n, 4, 6)
-		sum.add(judge(all, correlate.Explain(r.run, r.Tables).Stalls, off))
-		_, stops := stopsOf(b, 8)
-		sum.add(stops)
+		sum.add(judge(all, correlate.Explain(r.run, r.Tables).Stalls, off, r.noise(false)))
+		sum.add(stopsOf(b, 8))
 	}
 	b.Logf("%d of %d planted named, %d of %d others blamed: %s", sum.named, sum.planted, sum.blamed, sum.others, strings.Join(sum.missed, "; "))
 	b.ReportMetric(100*float64(sum.named)/float64(sum.planted), "%named")

@@ -47,6 +47,9 @@ func gpus(found gpu.Found, k kernel, name func(gpu.GPUProcess) lab.GPUProcess) [
 		checks = append(checks, Check{onGPU, Doubt, fmt.Sprintf("the driver's library is of version %s, its kernel module of %s: it was updated without a restart", found.Driver, k.version),
 			"restart the machine, or load the new module while nothing uses a GPU", reload})
 	}
+	if found.Note != "" {
+		checks = append(checks, Check{Group: onGPU, State: Noted, Text: found.Note})
+	}
 	for _, d := range found.Devices {
 		checks = append(checks, card(d, found)...)
 		for _, p := range found.Processes {

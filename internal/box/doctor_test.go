@@ -76,6 +76,8 @@ func TestEachCauseHasItsFindingAndTheCommandThatMendsIt(t *testing.T) {
 	device := func(change func(*lab.Device)) []Check { return gpus(aGPU(change), kernel{}, named) }
 	busyGPU := aGPU(func(*lab.Device) {})
 	busyGPU.Processes = []gpu.GPUProcess{{PID: 4121, UUID: "GPU-a", Memory: 11 << 30}}
+	halfGone := aGPU(func(*lab.Device) {})
+	halfGone.Note = "gpu1 is not sampled: the GPU is lost"
 	for _, c := range []struct {
 		checks        []Check
 		state         State
@@ -86,6 +88,7 @@ func TestEachCauseHasItsFindingAndTheCommandThatMendsIt(t *testing.T) {
 		{gpus(gpu.Found{Note: "versions differ"}, kernel{version: "580.1", cards: 1}, named), Doubt, "is loaded (580.1), but its library does not answer: versions differ", reload},
 		{gpus(aGPU(func(*lab.Device) {}), kernel{version: "570.1"}, named), Doubt, "library is of version 580.95.05, its kernel module of 570.1", reload},
 		{gpus(busyGPU, kernel{}, named), Doubt, "pid 4121 python (user li, 11.0 GiB)", "kill 4121"},
+		{gpus(halfGone, kernel{}, named), Noted, "gpu1 is not sampled: the GPU is lost", ""},
 		{one(unanswered(errors.New("it hangs"))), Doubt, "could not be asked: it hangs", "nvidia-smi"},
 		{device(func(d *lab.Device) { d.ClocksLocked = false }), Noted, "no clock lock", "sudo nvidia-smi -i 0 -lgc 1410"},
 		{device(func(d *lab.Device) { d.ClocksLocked, d.AppSMClockMHz = false, 1980 }), Noted, "no clock lock", "sudo nvidia-smi -i 0 -lgc 1695"},

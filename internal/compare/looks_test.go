@@ -148,7 +148,7 @@ func TestARepeatedBlockCountsOnceAndAtTheTimeWhenItWasMade(t *testing.T) {
 		r.Run.ID, r.Run.Try, r.Run.Slot, r.Run.Epoch.Wall = "z"+r.Run.ID, 1, 6+i, time.Unix(int64(60*(6+i)), 0)
 		again = append(again, r)
 	}
-	again[2].Run.Findings = []lab.Finding{{Code: "throttled", Level: lab.Invalid, Detail: "x"}}
+	again[2].Run.Findings = []lab.Finding{{Code: "thermal-slowdown", Level: lab.Invalid, Detail: "x"}}
 	got := Judge(plan, again)
 	if got.Primary.N != 4 || got.Call != lab.Worse || len(got.Runs) != 10 {
 		t.Fatalf("n %d, call %s", got.Primary.N, got.Call)

@@ -90,7 +90,8 @@ func throttledOf(h Hardware) (float64, bool) {
 				gpus[m.Device] = true
 			}
 		}
-		return sum / (p.End - p.Start).Seconds() / float64(max(1, len(gpus))), len(gpus) > 0
+		share := sum / (p.End - p.Start).Seconds() / float64(max(1, len(gpus)))
+		return min(1, share), len(gpus) > 0 // two reasons may hold at once
 	})
 }
 
@@ -113,18 +114,20 @@ func welch(value, unit string, a, b []float64) Difference {
 	meanA, varA := moments(a)
 	meanB, varB := moments(b)
 	d := Difference{Value: value, Unit: unit, A: meanA, B: meanB, Delta: meanB - meanA, NA: len(a), NB: len(b)}
-	d.Low, d.High = d.Delta, d.Delta
 	if len(a) < 2 || len(b) < 2 {
 		return d
 	}
 	ea, eb := varA/float64(len(a)), varB/float64(len(b))
-	if ea+eb == 0 { // the same in every run
-		d.DF = float64(len(a) + len(b) - 2)
-		return d
+	d.DF = float64(len(a) + len(b) - 2)
+	if ea+eb > 0 { // else it is the same in every run
+		d.DF = (ea + eb) * (ea + eb) / (ea*ea/float64(len(a)-1) + eb*eb/float64(len(b)-1))
 	}
-	d.DF = (ea + eb) * (ea + eb) / (ea*ea/float64(len(a)-1) + eb*eb/float64(len(b)-1))
 	half := quantile(0.975, d.DF) * math.Sqrt(ea+eb)
-	d.Low, d.High = d.Delta-half, d.Delta+half
+	if half < 1e-9*max(math.Abs(meanA), math.Abs(meanB)) { // what rounding left
+		half = 0
+	}
+	low, high := d.Delta-half, d.Delta+half
+	d.Low, d.High = &low, &high
 	return d
 }
 

@@ -142,7 +142,7 @@ func (m moment) throttling() (all []sign) {
 // held is the share of the window in which a GPU was held down for a reason.
 func (m moment) held(gpu string, r reason) (float64, bool) {
 	sum, counted := 0.0, false
-	for _, name := range r.counters {
+	for _, name := range r.Counters {
 		if rise, ok := m.v.samples.of(gpu, name).rise(m.from, m.to); ok {
 			sum, counted = sum+rise, true
 		}
@@ -157,7 +157,7 @@ func (m moment) held(gpu string, r reason) (float64, bool) {
 	i, j := s.within(m.from, m.to)
 	n := 0
 	for k := i; k < j; k++ {
-		if int(s.v[k])&r.bits != 0 {
+		if r.Held(int(s.v[k])) {
 			n++
 		}
 	}

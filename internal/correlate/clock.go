@@ -59,14 +59,6 @@ func (k clockSeries) low(s span) (low span, share float64, ok bool) {
 	return span{k.s.at[a], k.s.at[b]}, share, true
 }
 
-// NVML's clocks event reasons.
-const (
-	bitPowerCap = 0x04
-	bitsThermal = 0x20 | 0x40
-	bitsBrake   = 0x80
-	bitSlowdown = 0x08 // by hardware, for one of the two reasons above
-)
-
 // reason names what held a clock down: a counter of throttled time that grew for a third of the stretch, or a bit.
 func (c *clues) reason(gpu string, low span) (cause, why string) {
 	of := func(name string) *series { return c.v.samples.of(gpu, name) }
@@ -87,11 +79,11 @@ func (c *clues) reason(gpu string, low span) (cause, why string) {
 		}
 	}
 	switch {
-	case bits&bitsThermal != 0 || held(lab.GPUThrottleThermal, lab.GPUThrottleHWThermal):
+	case bits&lab.BitsThermal != 0 || held(lab.GPUThrottleThermal, lab.GPUThrottleHWThermal):
 		return CauseThermal, ", too hot"
-	case bits&bitsBrake != 0 || held(lab.GPUThrottleBrake):
+	case bits&lab.BitBrake != 0 || held(lab.GPUThrottleBrake):
 		return CauseClock, ", power brake"
-	case bits&bitPowerCap != 0 || held(lab.GPUThrottlePower):
+	case bits&lab.BitPowerCap != 0 || held(lab.GPUThrottlePower):
 		return CausePowerCap, ", at the power limit"
 	}
 	return CauseClock, ""

@@ -17,6 +17,10 @@ const longHole = 2 * time.Second
 func (v *view) findings(l *ledger) []lab.Finding {
 	var all []lab.Finding
 	add := func(level lab.Level, code, format string, args ...any) {
+		// What follows for the run, its own check has said: a slowdown spoils it only in a judged phase.
+		if i := slices.IndexFunc(v.run.Findings, func(f lab.Finding) bool { return f.Code == code }); i >= 0 {
+			level = v.run.Findings[i].Level
+		}
 		all = append(all, lab.Finding{Code: code, Level: level, Detail: fmt.Sprintf(format, args...)})
 	}
 	if l != nil {
@@ -44,9 +48,9 @@ func (v *view) losses(add adder) {
 		code, what string
 		level      lab.Level
 	}{
-		{lab.SamplerLost, "sampler-lost", "the sampler was lost", lab.Warning},
-		{lab.GPULost, "gpu-lost", "a GPU did not answer", lab.Warning},
-		{lab.GPUXid, "gpu-xid", "the driver reported an Xid error", lab.Warning},
+		{lab.SamplerLost, lab.FoundUnsampled, "the sampler was lost", lab.Warning},
+		{lab.GPULost, lab.FoundGPULost, "a GPU did not answer", lab.Warning},
+		{lab.GPUXid, lab.FoundXid, "the driver reported an Xid error", lab.Warning},
 	} {
 		var told []string
 		for _, e := range v.tables.Events {
@@ -118,10 +122,9 @@ func (v *view) lossAround(pause span) bool {
 	})
 }
 
-// slowdowns are throttle reasons that held at any time.
+// slowdowns are reasons for held clocks that were there at any time.
 func (v *view) slowdowns(add adder) {
-	for i, code := range []string{"power-capped", "thermal-slowdown", "power-brake"} {
-		r := reasons()[i]
+	for _, r := range reasons() {
 		var told []string
 		for _, gpu := range v.samples.gpus {
 			spans, sum := v.throttled(gpu, r)
@@ -134,18 +137,19 @@ func (v *view) slowdowns(add adder) {
 		if len(told) == 0 {
 			continue
 		}
-		switch code {
-		case "power-capped":
-			add(lab.Note, code, "at the power limit, which bounds the clock: %s", strings.Join(told, "; "))
-		case "thermal-slowdown":
-			add(lab.Warning, code, "slowed down because it was too hot: %s", strings.Join(told, "; "))
+		switch r.Code {
+		case lab.FoundPowerCap:
+			add(lab.Note, r.Code, "at the power limit, which bounds the clock: %s", strings.Join(told, "; "))
+		case lab.FoundThermal:
+			add(lab.Warning, r.Code, "slowed down because it was too hot: %s", strings.Join(told, "; "))
 		default:
-			add(lab.Warning, code, "slowed down by the power supply's brake: %s", strings.Join(told, "; "))
+			add(lab.Warning, r.Code, "slowed down by the power supply's brake: %s", strings.Join(told, "; "))
 		}
 	}
 }
 
-// strangers are processes on a GPU that are not the server's.
+// strangers are processes on a GPU that are not the server's: how many at a moment, by the samples, and by name those that
+// the driver named.
 func (v *view) strangers(add adder) {
 	var told []string
 	for _, gpu := range v.samples.gpus {
@@ -169,7 +173,14 @@ func (v *view) strangers(add adder) {
 			told = append(told, fmt.Sprintf("%s: up to %.0f in %d of %d readings, from %s to %s", gpu, most, n, len(s.v), seconds(whole.from), seconds(whole.to)))
 		}
 	}
+	for _, use := range v.run.Server.GPUs {
+		for _, p := range use.Foreign {
+			if name := p.String(); !slices.Contains(told, name) {
+				told = append(told, name)
+			}
+		}
+	}
 	if len(told) > 0 {
-		add(lab.Warning, "foreign-process", "processes that are not the server's were on a GPU: %s", strings.Join(told, "; "))
+		add(lab.Invalid, lab.FoundForeign, "processes that are not the server's were on a GPU: %s", strings.Join(told, "; "))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lab/internal/lab"
+	"lab/internal/metric"
 )
 
 // quiet is a minute of a healthy GPU, host and engine, read as they are in a run; change may spoil it: it gets every
@@ -52,7 +53,7 @@ func TestEachThingThatHappensIsFoundOnceAndNothingElse(t *testing.T) {
 			if v, ok := s.Values[lab.GPUThrottlePower]; ok {
 				s.Values[lab.GPUThrottlePower] = v + min(3, max(0, s.At.Seconds()-20))
 				if between(s.At, 20, 23) {
-					s.Values[lab.GPUThrottle] = bitPowerCap
+					s.Values[lab.GPUThrottle] = lab.BitPowerCap
 				}
 			}
 			return true
@@ -148,6 +149,50 @@ func TestARunWithoutSamplesOrRequestsHasNothingToSay(t *testing.T) {
 		h := Explain(experiment("p"), tables)
 		if len(h.Findings) > 0 || h.Stalls.Count > 0 || len(h.Associations) > 0 {
 			t.Errorf("%s: %+v", name, h)
+		}
+	}
+}
+
+func TestTheJoinGivesAFindingTheLevelThatTheRunsOwnCheckGaveIt(t *testing.T) {
+	tables := quiet(func(s *lab.Sample) bool {
+		if v, ok := s.Values[lab.GPUThrottleThermal]; ok {
+			s.Values[lab.GPUThrottleThermal] = v + min(2, max(0, s.At.Seconds()-30))
+		}
+		return true
+	})
+	tables.Events = []lab.Event{{At: 12 * time.Second, Kind: lab.GPUXid, Detail: "gpu0: Xid 79"}, {At: 13 * time.Second, Kind: lab.GPUXid, Detail: "gpu0: Xid 31"}}
+	run := experiment("p")
+	run.Server.GPUs = []lab.GPUUse{{UUID: "GPU-0", Foreign: []lab.GPUProcess{{PID: 77, Name: "other"}}}}
+	if got := Explain(run, tables).Findings; len(got) != 3 || got[1].Level != lab.Warning {
+		t.Errorf("outside the judged phases heat is no more than a warning: %+v", got)
+	}
+	run.Findings = metric.Check(run, tables, metric.Summarise(run, tables))
+	levels := map[string]lab.Level{}
+	for _, f := range run.Findings {
+		levels[f.Code] = f.Level
+	}
+	var codes []string
+	for _, f := range Explain(run, tables).Findings {
+		codes = append(codes, f.Code)
+		if f.Level != levels[f.Code] {
+			t.Errorf("%s is %q here and %q there", f.Code, f.Level, levels[f.Code])
+		}
+	}
+	if want := []string{lab.FoundXid, lab.FoundThermal, lab.FoundForeign}; !slices.Equal(codes, want) {
+		t.Errorf("found %q, want %q", codes, want)
+	}
+}
+
+func TestBitsTellOfASlowdownThatTheCountersDoNotCount(t *testing.T) {
+	for bits, code := range map[int]string{0x20: lab.FoundThermal, 0x40 | 0x08: lab.FoundThermal, 0x80 | 0x08: lab.FoundBrake, 0x08: lab.FoundBrake, 0x04: lab.FoundPowerCap} {
+		h := Explain(experiment("p"), quiet(func(s *lab.Sample) bool {
+			if _, ok := s.Values[lab.GPUThrottle]; ok && between(s.At, 20, 23) {
+				s.Values[lab.GPUThrottle] = float64(bits)
+			}
+			return true
+		}))
+		if len(h.Findings) != 1 || h.Findings[0].Code != code {
+			t.Errorf("bits %#x: %+v, want %s", bits, h.Findings, code)
 		}
 	}
 }

@@ -178,10 +178,10 @@ type Association struct {
 	Given       string        `json:"given"`
 }
 
-// Trend is a slope over a run of some length.
+// Trend is a slope over the judged load of a run, where that took 10 minutes at least.
 type Trend struct {
-	What   string  `json:"what"` // "ttft", "itl", "errors", "server memory", "gpu0 memory", "gpu0 temperature"
-	Unit   string  `json:"unit"` // per hour
+	What   string  `json:"what"` // "ttft", "itl", "errors", "server memory", "host memory", "gpu0 memory", "gpu0 temperature"
+	Unit   string  `json:"unit"` // s/h, share/h, bytes/h, °C/h
 	Slope  float64 `json:"slope"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
@@ -191,14 +191,14 @@ type Trend struct {
 
 // Difference is a run-level difference of the hardware between two arms.
 type Difference struct {
-	Value string  `json:"value"` // "power", "sm clock", "throttled", "energy per output token", …
-	Unit  string  `json:"unit"`
-	A     float64 `json:"a"`
-	B     float64 `json:"b"`
-	Delta float64 `json:"delta"` // B - A
-	Low   float64 `json:"low"`   // 95 % interval of Delta over runs
-	High  float64 `json:"high"`
-	NA    int     `json:"n_a"`
-	NB    int     `json:"n_b"`
-	DF    float64 `json:"df,omitempty"` // degrees of freedom of the interval; 0: one run a side has none, and Low = High = Delta
+	Value string   `json:"value"` // "power", "sm clock", "throttled", "energy per output token", …
+	Unit  string   `json:"unit"`
+	A     float64  `json:"a"`
+	B     float64  `json:"b"`
+	Delta float64  `json:"delta"`         // B - A
+	Low   *float64 `json:"low,omitempty"` // 95 % interval of Delta over runs; nil where an arm has one run, which shows no noise
+	High  *float64 `json:"high,omitempty"`
+	NA    int      `json:"n_a"`
+	NB    int      `json:"n_b"`
+	DF    float64  `json:"df,omitempty"` // degrees of freedom of the interval
 }

@@ -8,32 +8,30 @@ import (
 	"lab/internal/lab"
 )
 
-// reason is why a GPU's clocks were held down: the counter that adds up the time, and the bit that says it is so now.
+// reason is a slowdown by the name that it has as a cause.
 type reason struct {
-	name     string
-	counters []string
-	bits     int
+	name string
+	lab.Slowdown
 }
 
-// reasons, the ones that a reader can act on. A table.
-func reasons() []reason {
-	return []reason{
-		{CausePowerCap, []string{lab.GPUThrottlePower}, bitPowerCap},
-		{CauseThermal, []string{lab.GPUThrottleThermal, lab.GPUThrottleHWThermal}, bitsThermal},
-		{"power brake", []string{lab.GPUThrottleBrake}, bitsBrake},
+// reasons are all slowdowns, in their order.
+func reasons() (all []reason) {
+	names := map[string]string{lab.FoundPowerCap: CausePowerCap, lab.FoundThermal: CauseThermal, lab.FoundBrake: "power brake"}
+	for _, s := range lab.Slowdowns() {
+		all = append(all, reason{names[s.Code], s})
 	}
+	return all
 }
 
 // throttled are the stretches in which a GPU was held down for a reason, in order, and for how long in all. Counters say
-// it to the nanosecond between two readings; without them the bits say it for as long as a reading speaks.
+// it to the nanosecond between two readings; where they say nothing, as without them, the bits do, for as long as a reading
+// speaks.
 func (v *view) throttled(gpu string, r reason) (all []span, sum time.Duration) {
-	counted := false
-	for _, name := range r.counters {
+	for _, name := range r.Counters {
 		s := v.samples.of(gpu, name)
 		if s == nil || len(s.at) < 2 {
 			continue
 		}
-		counted = true
 		for i := 1; i < len(s.at); i++ {
 			if rise := time.Duration((s.v[i] - s.v[i-1]) * float64(time.Second)); rise > time.Millisecond {
 				all = append(all, span{s.at[i-1], s.at[i]})
@@ -41,9 +39,9 @@ func (v *view) throttled(gpu string, r reason) (all []span, sum time.Duration) {
 			}
 		}
 	}
-	if s := v.samples.of(gpu, lab.GPUThrottle); !counted && s != nil {
+	if s := v.samples.of(gpu, lab.GPUThrottle); len(all) == 0 && s != nil {
 		for i, bits := range s.v {
-			if int(bits)&r.bits == 0 {
+			if !r.Held(int(bits)) {
 				continue
 			}
 			d := s.period

@@ -15,12 +15,6 @@ const (
 	maxErrorShare = 0.005
 	maxHitShare   = 0.01
 	fewRequests   = 20
-
-	// NVML's clocks event reasons.
-	powerCapBit    = 0x04        // at its power limit: normal under load
-	thermalBits    = 0x20 | 0x40 // software and hardware thermal slowdown
-	powerBrakeBits = 0x80        // hardware power brake
-	slowdownBit    = 0x08        // hardware slowdown for one of the two reasons above
 )
 
 // Check says what makes a run's numbers wrong or doubtful. It looks at how the run went, never at how it came out.
@@ -120,64 +114,6 @@ func (c *checker) cache(p lab.Phase) {
 	}
 	if hits > maxHitShare {
 		c.add(lab.Invalid, "warm-cache", "phase %s: %.1f %% of the prompt tokens were in the prefix cache, although every prompt is new: the server was warm", p.Name, hits*100)
-	}
-}
-
-// hardware looks at the samples of the judged phases; another program on the GPU counts whenever it was there.
-func (c *checker) hardware() {
-	gpus, foreign := false, 0.0
-	read, capped, thermal, brake := 0, 0, 0, 0
-	for _, s := range c.tables.Samples {
-		if !strings.HasPrefix(s.Device, "gpu") || len(s.Values) == 0 {
-			continue
-		}
-		gpus = true
-		foreign = max(foreign, s.Values[lab.GPUForeign])
-		bits, ok := s.Values[lab.GPUThrottle]
-		if !ok || !c.judged(s.At) {
-			continue
-		}
-		read++
-		switch mask := int(bits); {
-		case mask&thermalBits != 0:
-			thermal++
-		case mask&(powerBrakeBits|slowdownBit) != 0:
-			brake++
-		case mask&powerCapBit != 0:
-			capped++
-		}
-	}
-	if !gpus && !c.run.Experiment.Telemetry.Off {
-		c.add(lab.Note, "no-gpu", "no GPU was sampled%s", c.whyNoGPU())
-	}
-	c.foreign(foreign)
-	if thermal > 0 {
-		c.add(lab.Invalid, "throttled", "a GPU slowed down because it was too hot (%d of %d samples)", thermal, read)
-	}
-	if brake > 0 {
-		c.add(lab.Invalid, "throttled", "a GPU was slowed down by its hardware, as the power supply's brake signal does (%d of %d samples)", brake, read)
-	}
-	if capped > 0 {
-		c.add(lab.Note, "power-cap", "a GPU ran at its power limit in %.0f %% of the samples: normal under load, and what bounds its clock", 100*float64(capped)/float64(read))
-	}
-	c.reports(gpus)
-}
-
-// reports passes on what the sampler said beside its samples.
-func (c *checker) reports(gpus bool) {
-	for _, e := range c.tables.Events {
-		switch e.Kind {
-		case lab.SamplerLost:
-			c.add(lab.Warning, "sampler-lost", "hardware samples are missing: %s", e.Detail)
-		case lab.GPULost:
-			c.add(lab.Warning, "gpu-lost", "the driver lost a GPU during the run: %s", e.Detail)
-		case lab.GPUXid:
-			c.add(lab.Warning, "xid", "the driver reported an error of a GPU: %s", e.Detail)
-		case lab.SamplerNote:
-			if gpus {
-				c.add(lab.Note, "sampler", "%s", e.Detail)
-			}
-		}
 	}
 }
 

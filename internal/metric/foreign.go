@@ -25,5 +25,5 @@ func (c *checker) foreign(most float64) {
 	if len(names) > 0 {
 		who = ": " + strings.Join(names, ", ")
 	}
-	c.add(lab.Invalid, "foreign-process", "%.0f process(es) that are not the server's used a GPU during the run%s", most, who)
+	c.add(lab.Invalid, lab.FoundForeign, "%.0f process(es) that are not the server's used a GPU during the run%s", most, who)
 }

@@ -191,8 +191,9 @@ func TestEachThingThatMakesARunInvalidIsNamedAndNothingElseIs(t *testing.T) {
 				}
 			}
 		},
-		"foreign-process": func(_ *lab.Run, t *lab.Tables) { t.Samples[0].Values[lab.GPUForeign] = 1 },
-		"throttled":       func(_ *lab.Run, t *lab.Tables) { t.Samples[3].Values[lab.GPUThrottle] = 0x40 },
+		"foreign-process":  func(_ *lab.Run, t *lab.Tables) { t.Samples[0].Values[lab.GPUForeign] = 1 },
+		"thermal-slowdown": func(_ *lab.Run, t *lab.Tables) { t.Samples[3].Values[lab.GPUThrottle] = 0x40 },
+		"power-brake":      func(_ *lab.Run, t *lab.Tables) { t.Samples[3].Values[lab.GPUThrottle] = 0x08 },
 	} {
 		t.Run(code, func(t *testing.T) {
 			r, tables := run(), healthy()

@@ -229,14 +229,28 @@ func (p *printer) trends(all []correlate.Trend) {
 		return
 	}
 	p.line("")
-	p.paragraph("trends   ", "slopes over the run, with 95 % intervals")
+	p.paragraph("trends   ", "slopes per hour over the judged load, by means of its 20 equal parts, with 95 % intervals")
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
 	for _, t := range all {
 		mark := ""
 		if t.Rising {
 			mark = "RISING"
 		}
-		g.add(t.What, fmt.Sprintf("%+.3g %s", t.Slope, t.Unit), fmt.Sprintf("[%+.3g, %+.3g]", t.Low, t.High), fmt.Sprintf("n = %d", t.N), mark)
+		unit, scale := slope(t.Unit)
+		g.add(t.What, signed(t.Slope*scale)+" "+unit, fmt.Sprintf("[%s, %s]", signed(t.Low*scale), signed(t.High*scale)), fmt.Sprintf("n = %d", t.N), mark)
 	}
 	p.grid(g, "  ")
+}
+
+// slope is the unit in which a person reads a slope, and what to multiply it by.
+func slope(unit string) (shown string, scale float64) {
+	switch unit {
+	case "s/h":
+		return "ms/h", 1e3
+	case "share/h":
+		return "pp/h", 100
+	case "bytes/h":
+		return "MiB/h", 1.0 / (1 << 20)
+	}
+	return unit, 1
 }

@@ -88,8 +88,8 @@ func (p *printer) between(all []correlate.Difference) {
 			unit = ""
 		}
 		bounds := "-" // one run a side shows no noise
-		if d.NA > 1 && d.NB > 1 {
-			bounds = fmt.Sprintf("[%s, %s]", signed(d.Low*scale), signed(d.High*scale))
+		if d.Low != nil && d.High != nil {
+			bounds = fmt.Sprintf("[%s, %s]", signed(*d.Low*scale), signed(*d.High*scale))
 		}
 		if d.NA != nA || d.NB != nB {
 			unit = fmt.Sprintf("%s (n = %d, %d)", unit, d.NA, d.NB)

@@ -17,12 +17,12 @@ import (
 
 func between() []correlate.Difference {
 	return []correlate.Difference{
-		{Value: "power", Unit: "W", A: 612.4, B: 598.1, Delta: -14.3, Low: -21, High: -7.6, NA: 4, NB: 4},
-		{Value: "sm clock", Unit: "MHz", A: 1755, B: 1980, Delta: 225, Low: 180, High: 270, NA: 4, NB: 4},
-		{Value: "gpu memory", Unit: "bytes", A: 73 << 30, B: 72 << 30, Delta: -1 << 30, Low: -1 << 30, High: -1 << 30, NA: 4, NB: 4},
-		{Value: "throttled", Unit: "share", A: .21, B: .004, Delta: -.206, Low: -.25, High: -.16, NA: 4, NB: 4},
-		{Value: "energy per output token", Unit: "J", A: .1012, B: .0973, Delta: -.0039, Low: -.0045, High: -.0033, NA: 4, NB: 4},
-		{Value: "stalls per 1000 gaps", Unit: "1/1000", A: 4.2, B: .3, Delta: -3.9, Low: -5, High: -2.8, NA: 4, NB: 3},
+		{Value: "power", Unit: "W", A: 612.4, B: 598.1, Delta: -14.3, Low: is[float64](-21), High: is[float64](-7.6), NA: 4, NB: 4},
+		{Value: "sm clock", Unit: "MHz", A: 1755, B: 1980, Delta: 225, Low: is[float64](180), High: is[float64](270), NA: 4, NB: 4},
+		{Value: "gpu memory", Unit: "bytes", A: 73 << 30, B: 72 << 30, Delta: -1 << 30, Low: is[float64](-1 << 30), High: is[float64](-1 << 30), NA: 4, NB: 4},
+		{Value: "throttled", Unit: "share", A: .21, B: .004, Delta: -.206, Low: is[float64](-.25), High: is[float64](-.16), NA: 4, NB: 4},
+		{Value: "energy per output token", Unit: "J", A: .1012, B: .0973, Delta: -.0039, Low: is[float64](-.0045), High: is[float64](-.0033), NA: 4, NB: 4},
+		{Value: "stalls per 1000 gaps", Unit: "1/1000", A: 4.2, B: .3, Delta: -3.9, NA: 4, NB: 1},
 	}
 }
 
@@ -64,7 +64,8 @@ func hardware() correlate.Hardware {
 		Bottlenecks: []correlate.Bottleneck{{Class: "KV cache full", Share: .58, Windows: 7, Of: 12, Evidence: "usage over 95 % with 12.5 requests waiting; 96 preemptions"}, {Class: "unattributed", Share: .25, Windows: 3, Of: 12, Evidence: "no rule fired"}},
 		Associations: []correlate.Association{{Device: "gpu0", Value: lab.GPUSMClock, Metric: "itl", Lag: 2 * time.Second, Correlation: -.43, Low: -.6, High: -.22, P: .0004, N: 120, Given: "running requests and prompt tokens"},
 			{Device: "host", Value: lab.HostSteal, Metric: "ttft", Correlation: .31, Low: .1, High: .5, P: .02, N: 120}},
-		Trends:   []correlate.Trend{{What: "server memory", Unit: "GiB per hour", Slope: 1.21, Low: 1.1, High: 1.3, N: 3600, Rising: true}, {What: "ttft", Unit: "ms per hour", Slope: -.4, Low: -3, High: 2.2, N: 1000}},
+		Trends: []correlate.Trend{{What: "ttft", Unit: "s/h", Slope: -.0004, Low: -.003, High: .0022, N: 1000}, {What: "errors", Unit: "share/h", Slope: .002, Low: -.001, High: .005, N: 1000},
+			{What: "server memory", Unit: "bytes/h", Slope: 1.21e9, Low: 1.1e9, High: 1.32e9, N: 3600, Rising: true}, {What: "gpu0 temperature", Unit: "°C/h", Slope: .2, Low: -.1, High: .5, N: 18000}},
 		Findings: []lab.Finding{{Code: "telemetry-gap", Level: lab.Warning, Detail: "gpu0 was not read for 10.1 s from 21.0 s on"}, {Code: "power-capped", Level: lab.Note, Detail: "gpu0 was held at its power limit for 12.6 s (21.0 %)"}},
 	}
 }

@@ -175,7 +175,7 @@ func sealed() lab.Sealed {
 				GPUs:   []lab.GPUUse{{UUID: "GPU-5f1e", Before: is(lab.Bytes(600 << 20)), Loaded: is(lab.Bytes(72 << 30)), Stopped: is(lab.Bytes(610 << 20)), Server: is(lab.Bytes(71 << 30)), Method: lab.ByPID}},
 				Stop:   &lab.Stop{Took: time.Second, Leftovers: []string{"process 4121 was killed"}}},
 			Findings: []lab.Finding{{Code: "client-lag", Level: lab.Invalid, Detail: "phase load: the client was the limit: it sent up to 41.0 ms late (p99; at most 5.0 ms may be)"},
-				{Code: "power-cap", Level: lab.Note, Detail: "a GPU ran at its power limit in 31 % of the samples"}},
+				{Code: "power-capped", Level: lab.Note, Detail: "a GPU ran at its power limit for 18.6 s by its counter"}},
 		},
 		Summary: lab.Summary{Definitions: 1,
 			Phases: []lab.Tally{{Phase: "load", Judged: true, Open: true, Start: 70 * time.Second, End: 118 * time.Second, Offered: 1000, OK: 998, Input: 510976, Output: 127744}},
