@@ -32,19 +32,23 @@ func judgeAt(plan lab.Plan, runs []lab.Sealed, r record) lab.Verdict {
 	v := lab.Verdict{Plan: plan, Hash: plan.Hash(), Primary: blank(plan)}
 	v.Look.Of = len(plan.LookAt())
 	_, more := missing(plan, runs)
-	looks := reached(plan, len(r.blocks), !more)
-	if len(looks) == 0 {
+	lookUp(&v, plan, r, !more)
+	if v.Look.Number == 0 {
 		v.Call = unreached(&v, plan, runs, r)
 	}
-	for i, pairs := range looks {
+	v.Look.Final = !more || conclusive(v.Call)
+	return v
+}
+
+// lookUp judges the pairs at each look that was reached, up to the first that decides.
+func lookUp(v *lab.Verdict, plan lab.Plan, r record, over bool) {
+	for i, pairs := range reached(plan, len(r.blocks), over) {
 		v.Look.Number, v.Look.Pairs = i+1, pairs
-		v.Call = decide(&v, plan, r, pairs)
+		v.Call = decide(v, plan, r, pairs)
 		if conclusive(v.Call) {
 			break
 		}
 	}
-	v.Look.Final = !more || conclusive(v.Call)
-	return v
 }
 
 // reached are the looks that the valid pairs allow. Where nothing more will be measured, all of them are looked at once
