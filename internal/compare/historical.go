@@ -27,7 +27,7 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 			row, ok := historicalRow(v.Plan, phase, m, stored, now)
 			switch {
 			case !ok || m.Own && m.Name != v.Plan.Primary:
-			case m.Name == v.Plan.Primary && phase == primaryPhase(v.Plan):
+			case m.Name == v.Plan.Primary && phase == metric.In(v.Plan.Phase, v.Plan.Primary):
 				v.Primary = row
 			default:
 				v.Rows = append(v.Rows, row)

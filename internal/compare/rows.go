@@ -81,7 +81,7 @@ func exploratory(plan lab.Plan, blocks []block, at []float64) []lab.Row {
 	var tested []int
 	for _, phase := range judged(plan.A) {
 		for _, m := range metric.Catalogue() {
-			if m.Own || m.Name == plan.Primary && phase == primaryPhase(plan) || guards(plan, phase, m.Name) {
+			if m.Own || m.Name == plan.Primary && phase == metric.In(plan.Phase, plan.Primary) || guards(plan, phase, m.Name) {
 				continue
 			}
 			row, _, ok := compareRow(plan, phase, m, blocks, at)
@@ -153,6 +153,11 @@ func compareRow(plan lab.Plan, phase string, m metric.Metric, blocks []block, at
 		row.Call, row.Reason = "", fmt.Sprintf("a run has %.0f independent requests beyond its p99, and below %d it is not comparable", tail, comparableTail)
 	}
 	return row, s, true
+}
+
+// incomparable says that a row's figures are no ground for a call, as too short a tail is not.
+func incomparable(row lab.Row, m metric.Metric) bool {
+	return row.Call == "" && row.Reason != "" && m.Sense != metric.Neither
 }
 
 func judgeRow(row *lab.Row, plan lab.Plan, m metric.Metric, s sample) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lab/internal/lab"
+	"lab/internal/metric"
 )
 
 // warnings are what a reader should know beside the word.
@@ -52,6 +53,28 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 		}
 	}
 	return all
+}
+
+// unguarded warns of guardrails that could not be tested, since not every run has such a figure.
+func unguarded(v lab.Verdict) []lab.Finding {
+	var all []lab.Finding
+	if v.Look.Number == 0 || v.Call == lab.InvalidCall {
+		return nil
+	}
+	for _, g := range v.Plan.Guardrails {
+		if !slices.ContainsFunc(v.Guardrails, func(r lab.Row) bool { return r.Phase == g.Phase && r.Metric == g.Metric }) {
+			all = append(all, lab.Finding{Code: "unguarded", Level: lab.Warning, Phase: g.Phase,
+				Detail: fmt.Sprintf("%s guards nothing: not every run has a figure of it that can be compared%s", g.Metric, inPhase(g.Phase))})
+		}
+	}
+	return all
+}
+
+func inPhase(phase string) string {
+	if phase == metric.WholeRun {
+		return ""
+	}
+	return " in phase " + phase
 }
 
 // mixed says whether the summaries were made by different versions of the formulas.

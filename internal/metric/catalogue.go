@@ -110,6 +110,14 @@ func Find(name string) (Metric, bool) {
 	return catalogue[i], true
 }
 
+// In says where a metric's figure of a phase is: among those of the run as a whole where it is measured once a run.
+func In(phase, name string) string {
+	if name == "startup" {
+		return WholeRun
+	}
+	return phase
+}
+
 // Default is the metric that decides where an experiment names none: in an open loop throughput is what was asked for,
 // so time per token decides; in a closed loop throughput does.
 func Default(l lab.Load) string {
