@@ -15,7 +15,7 @@ import (
 func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 	r := read(plan, runs)
 	v := judgeAt(plan, runs, r)
-	v.Runs, v.Different = r.refs, differences(plan, runs)
+	v.Runs, v.Different, v.Scope = r.refs, differences(plan, runs), scope(r.blocks)
 	if v.Look.Number > 0 && v.Call != lab.InvalidCall {
 		fill(&v, plan, r)
 	}

@@ -87,6 +87,7 @@ type Verdict struct {
 	Warnings    []Finding    `json:"warnings,omitempty"`
 	Different   []Difference `json:"different"` // what the two configurations differ in, resolved values included
 	Runs        []RunRef     `json:"runs"`
+	Scope       *Scope       `json:"scope,omitempty"`        // where it was found; absent where no pair counts
 	MDE         *float64     `json:"mde,omitempty"`          // relative difference this plan could see with 80 % power
 	PairsNeeded int          `json:"pairs_needed,omitempty"` // for the margin, at the seen noise; 0 = unknown
 }

@@ -19,7 +19,7 @@ func Verdict(w io.Writer, v lab.Verdict, hardware []correlate.Difference, o Opti
 	p.line("")
 	p.answer(v)
 	p.line("")
-	p.basis(v)
+	p.basis(v, hardware)
 	p.guards(v)
 	p.informing(v)
 	p.settled(v)
@@ -76,7 +76,7 @@ func sentence(v lab.Verdict) string {
 	if r.Low == nil {
 		return capital(r.Reason) + "."
 	}
-	limits := fmt.Sprintf("(%.4g %% interval %s) at this load: %s; n = %d runs an arm", r.Level*100, interval(r), points(v.Plan), r.N)
+	limits := fmt.Sprintf("(%.4g %% interval %s) at this load: %s; %s", r.Level*100, interval(r), points(v.Plan), sizes(v))
 	seen := change(r.Delta, r) + " " + limits
 	switch v.Call {
 	case lab.TradeOff:
@@ -86,6 +86,9 @@ func sentence(v lab.Verdict) string {
 	case lab.NoDifference:
 		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), size(v.Plan.Margin, r), seen)
 	case lab.Historical:
+		if stored(v) {
+			return fmt.Sprintf("%s in B against A: %s. But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict.", capital(name), seen)
+		}
 		return fmt.Sprintf("%s in B against A: %s. But every run used the same running server, so this is no verdict on two configurations.", capital(name), seen)
 	case lab.Inconclusive:
 		if r.Reason != "" {
@@ -97,6 +100,24 @@ func sentence(v lab.Verdict) string {
 		return fmt.Sprintf("The runs vary too much to tell whether %s differs. B against A: %s. %s", name, seen, remedy(v))
 	}
 	return capital(r.Reason) + "."
+}
+
+// sizes says on how many runs an interval rests.
+func sizes(v lab.Verdict) string {
+	if stored(v) {
+		made := perArm(v)
+		return fmt.Sprintf("n = %d runs of A and %d of B", made["A"], made["B"])
+	}
+	return fmt.Sprintf("n = %d runs an arm", v.Primary.N)
+}
+
+// perArm counts the runs of each arm.
+func perArm(v lab.Verdict) map[string]int {
+	made := map[string]int{}
+	for _, r := range v.Runs {
+		made[r.Arm]++
+	}
+	return made
 }
 
 // harmed names the guardrails that became worse.
@@ -147,7 +168,7 @@ func capital(text string) string {
 }
 
 // basis lists what the answer rests on.
-func (p *printer) basis(v lab.Verdict) {
+func (p *printer) basis(v lab.Verdict, hardware []correlate.Difference) {
 	r, plan := v.Primary, v.Plan
 	m, _ := metric.Find(plan.Primary)
 	const label = 15
@@ -166,8 +187,16 @@ func (p *printer) basis(v lab.Verdict) {
 		say("load of B", other)
 	}
 	say("margin", size(plan.Margin, r)+": a smaller difference does not matter")
+	if v.Scope != nil {
+		say("scope", scoped(v.Scope))
+	}
 	say("runs", p.runs(v))
-	say("judged", atLook(v))
+	if text := checked(v, hardware); text != "" {
+		say("checks", text)
+	}
+	if !stored(v) {
+		say("judged", atLook(v))
+	}
 	if r.CV != nil && v.MDE != nil {
 		say("noise", fmt.Sprintf("%s from run to run; with it %d pairs see a difference of %s or more in 80 %% of cases", size(*r.CV, r), r.N, size(*v.MDE, r)))
 	}
@@ -245,7 +274,7 @@ func (p *printer) guards(v lab.Verdict) {
 			word = "same"
 		}
 		name := title(r.Metric)
-		if r.Phase != v.Plan.Phase {
+		if r.Phase != v.Plan.Phase && r.Phase != metric.WholeRun {
 			name += ", " + r.Phase
 		}
 		g.add(name, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), word)
@@ -281,8 +310,14 @@ func (p *printer) runs(v lab.Verdict) string {
 	if !v.Plan.Fresh {
 		servers = "all on one server that already ran"
 	}
+	if made := perArm(v); stored(v) {
+		return fmt.Sprintf("%d stored ones of A, %d of B made now, %s", made["A"], made["B"], servers)
+	}
 	return fmt.Sprintf("n = %d an arm, %s; %d of %d valid; order %s", v.Primary.N, servers, valid, len(v.Runs), v.Plan.Order)
 }
+
+// stored says whether B was set beside the stored runs of a baseline: such a comparison has no plan of its own.
+func stored(v lab.Verdict) bool { return v.Call == lab.Historical && v.Plan.Order == "" }
 
 // informing lists the other metrics, phase by phase.
 func (p *printer) informing(v lab.Verdict) {
@@ -397,6 +432,10 @@ func (p *printer) provenance(v lab.Verdict) {
 		if len(ids) > 0 {
 			p.paragraph("runs of "+arm+"  ", strings.Join(ids, " "))
 		}
+	}
+	if stored(v) {
+		p.line("against    %s", madeBy(v))
+		return
 	}
 	p.line("plan       %s (%s), %s", v.Plan.ID, v.Hash, v.Plan.Made.Local().Format(time.DateTime))
 	p.line("again      lab compare %s", v.Plan.ID)
