@@ -66,7 +66,7 @@ The block
   worse          their number (Holm)
   exploratory    all other metrics; * = stands out among them (Benjamini and
                  Hochberg), ? = too noisy to tell, same = within the margin,
-                 not comparable = too few independent requests beyond a p99
+                 too few = independent requests beyond a p99: not comparable
   plan (hash)    what was laid down before the first run
 
 docs/statistics.md has the rules, their constants and their sources.`,

@@ -319,65 +319,6 @@ func (p *printer) runs(v lab.Verdict) string {
 // stored says whether B was set beside the stored runs of a baseline: such a comparison has no plan of its own.
 func stored(v lab.Verdict) bool { return v.Call == lab.Historical && v.Plan.Order == "" }
 
-// informing lists the other metrics, phase by phase.
-func (p *printer) informing(v lab.Verdict) {
-	var phases []string
-	rows := map[string][]lab.Row{}
-	for _, r := range v.Rows {
-		if detail(r.Metric) {
-			continue
-		}
-		phase := r.Phase
-		if phase == metric.WholeRun && len(phases) > 0 {
-			phase = phases[len(phases)-1] // of the run as a whole: it ends the table
-		}
-		if rows[phase] == nil {
-			phases = append(phases, phase)
-		}
-		rows[phase] = append(rows[phase], r)
-	}
-	if len(phases) > 0 {
-		p.line("")
-		p.paragraph("", "Exploratory; these do not decide. * = stands out among all of them (Benjamini and Hochberg); without it, of so many, one or two differ by chance. ? = too noisy to tell.")
-	}
-	for _, phase := range phases {
-		g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-		g.add("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
-		for _, r := range rows[phase] {
-			g.add(title(r.Metric), value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), mark(r))
-		}
-		p.grid(g, "")
-	}
-}
-
-// detail says whether a row is left to --json: between the median and the tail there is little to add.
-func detail(name string) bool {
-	return strings.HasSuffix(name, ".p90") || strings.HasSuffix(name, ".p95")
-}
-
-// mark is the word beside an informing row; silence where the metric is neither good nor bad.
-func mark(r lab.Row) string {
-	if r.Low == nil {
-		return ""
-	}
-	switch r.Call {
-	case "":
-		if r.Reason != "" {
-			return "not comparable"
-		}
-	case lab.Better, lab.Worse:
-		if r.Flagged {
-			return string(r.Call) + " *"
-		}
-		return string(r.Call)
-	case lab.NoDifference:
-		return "same"
-	case lab.Inconclusive:
-		return "?"
-	}
-	return ""
-}
-
 // settled lists what the servers themselves settled on differently.
 func (p *printer) settled(v lab.Verdict) {
 	g := &grid{}
