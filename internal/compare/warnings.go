@@ -35,7 +35,7 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 		add("repeated", "pairs made again because a run of theirs was invalid or broken off: %d", r.repeated)
 	}
 	if lost := len(r.refs) - len(counted); lost > 0 && len(counted) > 0 {
-		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid", lost, len(r.refs))
+		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid or not there", lost, len(r.refs))
 	}
 	for _, pair := range r.apart {
 		add("cache-apart", "%s (runs %s and %s do not count)", hitsApart(plan, pair), pair[0].Run.ID, pair[1].Run.ID)

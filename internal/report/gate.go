@@ -32,12 +32,15 @@ func ruling(r compare.Ruling) string {
 
 // seen gives the figures that a ruling rests on.
 func seen(r compare.Ruling) string {
-	if r.Low == nil {
-		return ""
-	}
 	show := func(v float64) string { return value(v, r.Unit) }
 	if r.Unit == "" {
 		show = func(v float64) string { return fmt.Sprintf("%+.2f %%", v*100) }
+	}
+	switch {
+	case r.Low == nil && r.Outcome == compare.Undecided:
+		return ""
+	case r.Low == nil: // of stored numbers, whose bounds would mean nothing
+		return " (" + show(r.Seen) + ")"
 	}
 	return fmt.Sprintf(" (%s, one-sided %.4g %% bounds %s and %s)", show(r.Seen), r.Level*100, show(*r.Low), show(*r.High))
 }

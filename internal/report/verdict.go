@@ -74,7 +74,11 @@ func (p *printer) answer(v lab.Verdict) {
 func sentence(v lab.Verdict) string {
 	r, name := v.Primary, title(v.Plan.Primary)
 	if r.Low == nil {
-		return capital(r.Reason) + "."
+		text := capital(r.Reason) + "."
+		if v.Call == lab.Inconclusive && !v.Look.Final && v.Plan.ID != "" {
+			text += " " + goOn(v.Plan)
+		}
+		return text
 	}
 	limits := fmt.Sprintf("(%.4g %% interval %s) at this load: %s; %s", r.Level*100, interval(r), points(v.Plan), sizes(v))
 	seen := change(r.Delta, r) + " " + limits
@@ -95,11 +99,15 @@ func sentence(v lab.Verdict) string {
 			return capital(r.Reason) + "."
 		}
 		if !v.Look.Final {
-			return fmt.Sprintf("The runs so far vary too much to tell whether %s differs. B against A: %s. The plan is not finished: lab ab --resume=%s goes on.", name, seen, v.Plan.ID)
+			return fmt.Sprintf("The runs so far vary too much to tell whether %s differs. B against A: %s. %s", name, seen, goOn(v.Plan))
 		}
 		return fmt.Sprintf("The runs vary too much to tell whether %s differs. B against A: %s. %s", name, seen, remedy(v))
 	}
 	return capital(r.Reason) + "."
+}
+
+func goOn(plan lab.Plan) string {
+	return fmt.Sprintf("The plan is not finished: lab ab --resume=%s goes on.", plan.ID)
 }
 
 // sizes says on how many runs an interval rests.
