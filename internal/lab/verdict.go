@@ -80,6 +80,7 @@ type Verdict struct {
 	Qualifier   string       `json:"qualifier,omitempty"` // "at least 3 %", "size uncertain"
 	Fragile     bool         `json:"fragile,omitempty"`   // without one of the pairs the call would be another
 	Look        Look         `json:"look"`
+	Scope       *Scope       `json:"scope,omitempty"` // where it was found; absent where no pair counts
 	Primary     Row          `json:"primary"`
 	Guardrails  []Row        `json:"guardrails,omitempty"`
 	Rows        []Row        `json:"rows"` // exploratory metrics
@@ -87,7 +88,6 @@ type Verdict struct {
 	Warnings    []Finding    `json:"warnings,omitempty"`
 	Different   []Difference `json:"different"` // what the two configurations differ in, resolved values included
 	Runs        []RunRef     `json:"runs"`
-	Scope       *Scope       `json:"scope,omitempty"`        // where it was found; absent where no pair counts
 	MDE         *float64     `json:"mde,omitempty"`          // relative difference this plan could see with 80 % power
 	PairsNeeded int          `json:"pairs_needed,omitempty"` // for the margin, at the seen noise; 0 = unknown
 }
