@@ -11,6 +11,7 @@ type key struct {
 	doc   string
 	zero  bool     // 0 is a choice; any other number must be above zero
 	words []string // the only values there are
+	none  bool     // an empty list says that there are none
 	share bool     // written in percent
 	path  pathKind // names a file: relative to the file that wrote it
 }
@@ -33,7 +34,7 @@ var keys = map[string]key{
 	"load":       {doc: "what is sent: one phase, or a list of phases run in order"},
 	"primary":    {doc: "the metric that decides an A/B; default: tpot.mean in an open loop, output_throughput in a closed loop"},
 	"margin":     {doc: "relative difference that does not matter; default 3%", share: true},
-	"guardrails": {doc: "metrics that must not become worse, else a better verdict is a trade-off; default ttft.p95 (open loop), goodput (with slo), error_share and what decides in the other judged phases; [] for none"},
+	"guardrails": {doc: "metrics that must not become worse, else a better verdict is a trade-off; default ttft.p95 (open loop), goodput (with slo), error_share and what decides in the other judged phases; [] for none", none: true},
 	"telemetry":  {doc: "what is sampled beside the load; off samples nothing"},
 	"slo":        {doc: "limits of a good request, for goodput"},
 	"profile":    {doc: "an extra run with the server's profiler on, after the others and never judged: `lab profile` makes it alone"},

@@ -13,6 +13,10 @@ func (r *reader) strings(path string, n *node, into *[]string) bool {
 	if n.kind == scalar { // one is as good as a list of one
 		n = &node{kind: list, items: []*node{n}, at: n.at}
 	}
+	if n.kind == list && len(n.items) == 0 && about(path).none {
+		*into = []string{}
+		return true
+	}
 	if n.kind != list || len(n.items) == 0 {
 		r.fault(n.at, path, fmt.Sprintf("%s: must be a list with something in it", path))
 		return false

@@ -246,6 +246,7 @@ load: {rate: inf, requests: 10, burstiness: inf}
 telemetry: off
 slo: {ttft: 500ms}
 margin: 2.5%
+guardrails: []
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +258,7 @@ margin: 2.5%
 		`"start_timeout":"10m0s","hang_timeout":"1m0s","stop_timeout":"15s"},` +
 		`"load":[{"name":"load","judged":true,"load":{"rate":"inf","requests":10,"burstiness":"inf","seed":1,"warmup":8,"api":"completions",` +
 		`"request_timeout":"10m0s","dataset":{"kind":"random","input_tokens":512,"output_tokens":128}}}],` +
-		`"margin":0.025,"telemetry":{"period":"50ms","off":true},"slo":[{"metric":"ttft","limit":"500ms"}]}`
+		`"margin":0.025,"guardrails":[],"telemetry":{"period":"50ms","off":true},"slo":[{"metric":"ttft","limit":"500ms"}]}`
 	if diff := cmp.Diff(want, string(text)); diff != "" {
 		t.Error(diff)
 	}

@@ -144,7 +144,11 @@ func typeSchema(path string, t reflect.Type) object {
 			return object{"type": "array", "items": structSchema(path, t.Elem()), "minItems": 1}
 		}
 		item := object{"type": []string{"string", "integer"}, "pattern": `^[^, ]+$`}
-		return object{"oneOf": []object{item, {"type": "array", "items": item, "minItems": 1}}}
+		several := object{"type": "array", "items": item}
+		if !k.none {
+			several["minItems"] = 1
+		}
+		return object{"oneOf": []object{item, several}}
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.String {
 			return object{"type": "object", "additionalProperties": object{"type": []string{"string", "number", "boolean", "null"}}}

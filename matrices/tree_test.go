@@ -126,7 +126,7 @@ func TestTheSchemaAcceptsWhatTheReaderAccepts(t *testing.T) {
 	s := schema(t)
 	for _, text := range []string{
 		"x-any: [1]\nserver: {base_url: 'http://h:1', api_key_env: K}\nload: {rate: inf, requests: 3, burstiness: 0.5}\ntelemetry: off\n",
-		"server: {model: m, swap_space: 0B, kv_cache_memory: 1.5 GiB, dtype: null, gpus: 0, simulator: {as: 0.18, flags: {step-time: 8ms}}}\nload: [{concurrency: 1, duration: 1m30s}]\nmargin: 2.5 %\n",
+		"server: {model: m, swap_space: 0B, kv_cache_memory: 1.5 GiB, dtype: null, gpus: 0, simulator: {as: 0.18, flags: {step-time: 8ms}}}\nload: [{concurrency: 1, duration: 1m30s}]\nmargin: 2.5 %\nguardrails: []\n",
 		"server: {model: m, env: {A: 1, B: true, C: x}, speculative: {method: ngram}, args: {a: [1, x], b: null}, gpus: [0, GPU-1]}\nload: {concurrency: 1, requests: 1, seed: 0, warmup: 0, temperature: 0, body: {stop: null}}\nslo: {ttft: .5s}\ntelemetry: {period: 100ms}\n",
 	} {
 		if _, err := Parse("x.yaml", []byte(text)); err != nil {

@@ -93,6 +93,9 @@ func abOf(cmd *cobra.Command, b *bench, readyA, readyB runner.Ready, o abOptions
 	if err != nil {
 		return err
 	}
+	if err := o.gate.fit(cmd.Name(), plan.A, plan.B); err != nil {
+		return err
+	}
 	if plan, err = b.lab.Bound(plan, o.ask); err != nil {
 		return err
 	}
@@ -150,6 +153,9 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 	}
 	plan, err := b.lab.DB.ResolvePlan(ref)
 	if err != nil {
+		return err
+	}
+	if err := o.gate.fit(cmd.Name(), plan.A, plan.B); err != nil {
 		return err
 	}
 	if plan.Cut > 0 {

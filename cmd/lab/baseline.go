@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -241,7 +242,15 @@ func checkBaseline(cmd *cobra.Command, args []string, o checkOptions) error {
 		if len(args) != 1 || o.stored {
 			return &usageError{errors.New("lab baseline check: --resume takes the experiments from the stored plan: give the baseline's name only")}
 		}
+		plan, err := checkToResume(cmd, args[0], o.resume)
+		if err != nil {
+			return err
+		}
+		o.resume = plan.ID
 		return resumeAB(cmd, nil, o.abOptions)
+	}
+	if o.runs < 1 {
+		return &usageError{errors.New("lab baseline check: --runs must be at least 1")}
 	}
 	if len(args) != 2 {
 		return &usageError{errors.New("lab baseline check: give a baseline and an experiment file")}
@@ -269,10 +278,38 @@ func checkBaseline(cmd *cobra.Command, args []string, o checkOptions) error {
 	return abOf(cmd, b, readyA, readyB, o.abOptions)
 }
 
+// checkToResume is the check of a baseline that a reference means, or the last one of it.
+func checkToResume(cmd *cobra.Command, name, ref string) (lab.Plan, error) {
+	db, err := openStore(cmd)
+	if err != nil {
+		return lab.Plan{}, err
+	}
+	if ref != theLast {
+		plan, err := db.ResolvePlan(ref)
+		if err == nil && plan.Baseline != name {
+			err = &usageError{fmt.Errorf("lab baseline check: A/B %s is no check of baseline %s", plan.ID, name)}
+		}
+		return plan, err
+	}
+	plans, err := db.Plans()
+	if err != nil {
+		return lab.Plan{}, err
+	}
+	for _, p := range slices.Backward(plans) {
+		if p.Baseline == name {
+			return p, nil
+		}
+	}
+	return lab.Plan{}, &usageError{fmt.Errorf("lab baseline check: baseline %s has no check yet that could go on", name)}
+}
+
 // checkStored makes runs of the new experiment only.
 func checkStored(cmd *cobra.Command, b *bench, was store.Baseline, stored []lab.Sealed, file string, o checkOptions) error {
 	ready, err := b.load(cmd, file)
 	if err != nil {
+		return err
+	}
+	if err := o.gate.fit("baseline check", stored[0].Run.Experiment, ready.Experiment); err != nil {
 		return err
 	}
 	lock, err := b.lab.Lock(cmd.Context(), ready)
@@ -285,7 +322,7 @@ func checkStored(cmd *cobra.Command, b *bench, was store.Baseline, stored []lab.
 		return interrupted(cmd.Context(), err)
 	}
 	var now []lab.Sealed
-	for range max(1, o.runs) {
+	for range o.runs {
 		sealed, err := b.lab.Run(cmd.Context(), arms[1])
 		if err != nil {
 			return err

@@ -57,6 +57,9 @@ func comparePlan(cmd *cobra.Command, ref string, o compareOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := o.gate.fit("compare", plan.A, plan.B); err != nil {
+		return err
+	}
 	return printVerdict(cmd, db, plan, o.json, o.gate)
 }
 

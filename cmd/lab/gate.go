@@ -43,6 +43,16 @@ func (o *gateOptions) read(command string) error {
 	return nil
 }
 
+// fit checks the rules against what is to be measured, or was.
+func (o *gateOptions) fit(command string, a, b lab.Experiment) error {
+	for _, rule := range o.rules {
+		if err := rule.Fits(a, b); err != nil {
+			return &usageError{fmt.Errorf("lab %s: %w", command, err)}
+		}
+	}
+	return nil
+}
+
 // printVerdict judges a plan from the store alone.
 func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o gateOptions) error {
 	gate, err := judgePlan(db, plan, o.rules)

@@ -29,33 +29,45 @@ func newVerdictWords() *cobra.Command {
 		Use:   "verdict",
 		Short: "What the words of a verdict mean",
 		Long: `The call
-  better, worse    the interval of B against A excludes zero. "by at least 3 %": all of it lies
-                   beyond the margin; "size uncertain": not all of it
-  no-difference    whatever the difference is, it lies within the margin: it does not matter
-  trade-off        the deciding metric is better, and something that must not be worse is
-  inconclusive     too much noise for so few runs, or the first look is not reached. It does not
-                   mean that the arms are alike
-  invalid          too many runs must not be judged; the reasons stand below
-  historical       the runs were not made in turn, or shared one server: no verdict
-  fragile          without one of the pairs the call would be another
+  better, worse  the interval of B against A excludes zero. "by at least 3 %":
+                 all of it lies beyond the margin; "size uncertain": not all of
+                 it
+  no-difference  whatever the difference is, it lies within the margin: it does
+                 not matter
+  trade-off      the deciding metric is better, and something that must not be
+                 worse is
+  inconclusive   too much noise for so few runs, or the first look is not
+                 reached. It does not mean that the arms are alike
+  invalid        too many runs must not be judged; the reasons stand below
+  historical     the runs were not made in turn, or shared one server: no
+                 verdict
+  fragile        without one of the pairs the call would be another
 
 The block
-  decided by       the metric that was chosen before the first run, with its formula
-  B against A      relative difference (of shares: percentage points), its interval and p, from
-                   log y = mean + difference x (arm is B) + slope x slot over the runs
-  margin           a smaller difference does not matter
-  judged           the runs are judged after 4, 6 and 8 pairs (standard) and nowhere else; each
-                   look has a level of its own, so that all together err in 5 % of cases
-  noise            standard deviation from run to run, and the difference that so many pairs
-                   see in 80 % of cases (minimum detectable effect)
-  drift            change over the plan that both arms share; it is not in the difference
-  sensitivity      p by other tests and without one pair; none of them decides
-  must not be      guardrails, tested one-sided for being worse and corrected for their number
-  worse            (Holm)
-  exploratory      all other metrics; * = stands out among them (Benjamini and Hochberg), ? = too
-                   noisy to tell, same = within the margin, not comparable = too few independent
-                   requests beyond a p99
-  plan (hash)      what was laid down before the first run
+  decided by     the metric that was chosen before the first run, with its
+                 formula
+  B against A    relative difference (of shares: percentage points), its
+                 interval and p, from log y = mean + difference x (arm is B) +
+                 slope x slot over the runs
+  margin         a smaller difference does not matter
+  load, scope    the load, the servers and the box for which the answer holds
+  checks         what shows that the arms were measured alike: prefix cache
+                 hits, how late the client sent, time in which power or heat
+                 held the clocks down
+  judged         the runs are judged after 4, 6 and 8 pairs (standard) and
+                 nowhere else; each look has a level of its own, so that all
+                 together err in 5 % of cases
+  noise          standard deviation from run to run, and the difference that so
+                 many pairs see in 80 % of cases (minimum detectable effect)
+  drift          change over the plan that both arms share; it is not in the
+                 difference
+  sensitivity    p by other tests and without one pair; none of them decides
+  must not be    guardrails, tested one-sided for being worse and corrected for
+  worse          their number (Holm)
+  exploratory    all other metrics; * = stands out among them (Benjamini and
+                 Hochberg), ? = too noisy to tell, same = within the margin,
+                 too few = independent requests beyond a p99: not comparable
+  plan (hash)    what was laid down before the first run
 
 docs/statistics.md has the rules, their constants and their sources.`,
 	}

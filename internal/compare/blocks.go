@@ -88,8 +88,9 @@ type sample struct{ y, arm, at []float64 }
 // units of their mean spacing, since slots then say little.
 func moments(blocks []block, slots bool) []float64 {
 	var at []float64
-	for _, b := range blocks {
-		for _, r := range b {
+	for i := range blocks {
+		for j := range blocks[i] {
+			r := &blocks[i][j]
 			if slots {
 				at = append(at, float64(r.Run.Slot))
 				continue

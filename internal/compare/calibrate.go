@@ -73,7 +73,11 @@ func (c Calibration) Floor(v lab.Verdict) (lab.Finding, bool) {
 	if math.Abs(v.Primary.Delta) >= floor {
 		return lab.Finding{}, false
 	}
+	unit := "%"
+	if n.Absolute {
+		unit = "points"
+	}
 	return lab.Finding{Code: "below-floor", Level: lab.Warning, Detail: fmt.Sprintf(
-		"the difference is smaller than what %d pairs can tell on this box: by its calibration %s runs vary by %.2g %%, so %.2g %% is seen in 80 %% of cases",
-		v.Look.Pairs, c.Plan, n.CV*100, floor*100)}, true
+		"the difference is smaller than what %d pairs can tell on this box: by its calibration %s runs vary by %.2g %s, so %.2g %[4]s is seen in 80 %% of cases",
+		v.Look.Pairs, c.Plan, n.CV*100, unit, floor*100)}, true
 }

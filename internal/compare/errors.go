@@ -96,7 +96,8 @@ func (c *ErrorCell) count(trials int, random *rand.Rand) {
 			}
 			continue
 		}
-		v := Judge(p, sealedRuns(p, noisyRuns(random, c.Noise, p.Order, effects[c.What])))
+		var v lab.Verdict
+		lookUp(&v, p, pairsOf(p, noisyRuns(random, c.Noise, p.Order, effects[c.What])), true)
 		c.Pairs += part * float64(v.Look.Pairs)
 		switch v.Call {
 		case lab.Better:

@@ -11,7 +11,7 @@ import (
 // Against sets runs beside stored ones. The two were not made in turn, so what changed on the box in between is in the
 // difference: the answer is historical, never better or worse. The intervals are Welch's.
 func Against(name string, stored, now []lab.Sealed) lab.Verdict {
-	v := lab.Verdict{Call: lab.Historical, Plan: lab.Plan{ID: now[0].Run.ID, Made: now[0].Run.Epoch.Wall, Name: "against baseline " + name,
+	v := lab.Verdict{Call: lab.Historical, Plan: lab.Plan{ID: now[0].Run.ID, Made: now[0].Run.Epoch.Wall, Name: "against baseline " + name, Baseline: name,
 		Pairs: min(len(stored), len(now)), Alpha: 0.05, Fresh: true, A: stored[0].Run.Experiment, B: now[0].Run.Experiment, Margin: now[0].Run.Experiment.Margin}}
 	v.Plan.Phase, v.Plan.Primary = deciding(v.Plan.B)
 	v.Hash = v.Plan.Hash()
@@ -20,6 +20,7 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 			v.Runs = append(v.Runs, lab.RunRef{ID: r.Run.ID, Arm: arm, Valid: r.Run.Valid(), Why: why(v.Plan, r)})
 		}
 	}
+	v.Scope = scope([]block{{arms(stored[:1], nil)[0], arms(nil, now[:1])[0]}})
 	v.Different = differences(v.Plan, arms(stored, now))
 	v.Look = lab.Look{Number: 1, Of: 1, Pairs: v.Plan.Pairs, Final: true}
 	for _, phase := range judged(v.Plan.B) {
@@ -27,7 +28,7 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 			row, ok := historicalRow(v.Plan, phase, m, stored, now)
 			switch {
 			case !ok || m.Own && m.Name != v.Plan.Primary:
-			case m.Name == v.Plan.Primary && phase == primaryPhase(v.Plan):
+			case m.Name == v.Plan.Primary && phase == metric.In(v.Plan.Phase, v.Plan.Primary):
 				v.Primary = row
 			default:
 				v.Rows = append(v.Rows, row)

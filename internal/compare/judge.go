@@ -15,12 +15,12 @@ import (
 func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 	r := read(plan, runs)
 	v := judgeAt(plan, runs, r)
-	v.Runs, v.Different = r.refs, differences(plan, runs)
+	v.Runs, v.Different, v.Scope = r.refs, differences(plan, runs), scope(r.blocks)
 	if v.Look.Number > 0 && v.Call != lab.InvalidCall {
 		fill(&v, plan, r)
 	}
 	v.Primary.Call = v.Call
-	v.Warnings = warnings(plan, r, runs, v.Look)
+	v.Warnings = append(warnings(plan, r, runs, v.Look), unguarded(v)...)
 	if !plan.Fresh && v.Call != lab.InvalidCall {
 		v.Call, v.Qualifier, v.Fragile = lab.Historical, "", false
 	}
@@ -32,19 +32,27 @@ func judgeAt(plan lab.Plan, runs []lab.Sealed, r record) lab.Verdict {
 	v := lab.Verdict{Plan: plan, Hash: plan.Hash(), Primary: blank(plan)}
 	v.Look.Of = len(plan.LookAt())
 	_, more := missing(plan, runs)
-	looks := reached(plan, len(r.blocks), !more)
-	if len(looks) == 0 {
+	over := !more
+	if spoilt := beyondRepair(plan, runs); spoilt > 0 && len(r.blocks) < plan.LookAt()[0] {
+		over = false // what is there is no look of the plan
+	}
+	lookUp(&v, plan, r, over)
+	if v.Look.Number == 0 {
 		v.Call = unreached(&v, plan, runs, r)
 	}
-	for i, pairs := range looks {
+	v.Look.Final = !more || conclusive(v.Call)
+	return v
+}
+
+// lookUp judges the pairs at each look that was reached, up to the first that decides.
+func lookUp(v *lab.Verdict, plan lab.Plan, r record, over bool) {
+	for i, pairs := range reached(plan, len(r.blocks), over) {
 		v.Look.Number, v.Look.Pairs = i+1, pairs
-		v.Call = decide(&v, plan, r, pairs)
+		v.Call = decide(v, plan, r, pairs)
 		if conclusive(v.Call) {
 			break
 		}
 	}
-	v.Look.Final = !more || conclusive(v.Call)
-	return v
 }
 
 // reached are the looks that the valid pairs allow. Where nothing more will be measured, all of them are looked at once
@@ -63,9 +71,13 @@ func conclusive(c lab.Call) bool { return c == lab.Better || c == lab.Worse || c
 // unreached is the answer before the first look.
 func unreached(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, r record) lab.Call {
 	valid := len(r.blocks)
+	spoiltBlock := beyondRepair(plan, runs)
 	switch {
 	case slices.ContainsFunc(runs, spoilt(plan)) && valid < 2:
 		v.Primary.Reason = [...]string{"no pair of valid runs", "only one pair of valid runs: it shows no noise"}[valid]
+		return lab.InvalidCall
+	case spoiltBlock > 0:
+		v.Primary.Reason = fmt.Sprintf("pair %d was invalid each of %d times: what spoils it would spoil the others too, and the %d valid pairs of the first look cannot be had", spoiltBlock, mostRepeats+1, plan.LookAt()[0])
 		return lab.InvalidCall
 	case valid == 0 && plan.LookAt()[0] <= plan.Pairs:
 		v.Primary.Reason = "no pair of valid runs"
@@ -87,7 +99,7 @@ func decide(v *lab.Verdict, plan lab.Plan, r record, pairs int) lab.Call {
 	blocks := r.blocks[:pairs]
 	m, _ := metric.Find(plan.Primary)
 	v.Qualifier, v.Fragile, v.Sensitivity = "", false, nil
-	row, s, ok := compareRow(plan, primaryPhase(plan), m, blocks, moments(blocks, r.slots))
+	row, s, ok := compareRow(plan, metric.In(plan.Phase, plan.Primary), m, blocks, moments(blocks, r.slots))
 	if !ok {
 		v.Primary.Reason = fmt.Sprintf("the runs have no %s in phase %s", plan.Primary, plan.Phase)
 		return lab.InvalidCall
@@ -116,14 +128,6 @@ func decide(v *lab.Verdict, plan lab.Plan, r record, pairs int) lab.Call {
 		return lab.Inconclusive
 	}
 	return row.Call
-}
-
-// primaryPhase is where the figures of the primary metric are.
-func primaryPhase(plan lab.Plan) string {
-	if plan.Primary == "startup" {
-		return metric.WholeRun
-	}
-	return plan.Phase
 }
 
 // fill adds what stands beside the primary metric: guardrails, the other metrics, and how small a difference could have

@@ -58,7 +58,7 @@ func TestTheFitReproducesTheWorkedExample(t *testing.T) {
 	half = quantile(1-.0224/2, f.df) * f.se
 	near(t, "low 97.76", f.delta-half, .031334440, 5e-10)
 	near(t, "high 97.76", f.delta+half, .044253574, 5e-10)
-	if got := call(f, .0224, math.Log(1.03), metric.Lower); got != lab.Worse {
+	if got := call(f, half, .0224, math.Log(1.03), metric.Lower); got != lab.Worse {
 		t.Errorf("call %s, want worse", got)
 	}
 	f, _ = fitOf(example[:6], "ABBAAB")

@@ -43,6 +43,16 @@ func missing(plan lab.Plan, runs []lab.Sealed) (Step, bool) {
 	return Step{}, false
 }
 
+// beyondRepair is the first block that was spoilt more often than it is made again; 0: none.
+func beyondRepair(plan lab.Plan, runs []lab.Sealed) int {
+	for number := 1; number <= plan.Pairs; number++ {
+		if done, spoilt, _ := tries(plan, runs, number); !done && spoilt > mostRepeats {
+			return number
+		}
+	}
+	return 0
+}
+
 // tries says of a block whether a try of it counts, how many tries were spoilt by an invalid run, and which try is next.
 // A try that was broken off is neither.
 func tries(plan lab.Plan, runs []lab.Sealed, number int) (done bool, spoilt, next int) {

@@ -70,14 +70,13 @@ func trialPlan(random *rand.Rand, looks []int, level, margin float64) lab.Plan {
 		Margin: margin, Alpha: level, Fresh: true, A: e, B: e}
 }
 
-// sealedRuns are the runs of a plan with the values.
-func sealedRuns(p lab.Plan, values []float64) []lab.Sealed {
-	runs := make([]lab.Sealed, len(values))
+// pairsOf are the runs of a plan with the values, all of them valid.
+func pairsOf(p lab.Plan, values []float64) record {
+	r := record{slots: true, blocks: make([]block, len(values)/2)}
 	for t, v := range values {
-		runs[t] = lab.Sealed{
-			Run:     lab.Run{Arm: p.Order[t : t+1], Block: t/2 + 1, Slot: t, Outcome: lab.Complete},
-			Summary: lab.Summary{Definitions: 1, Figures: []lab.Figure{{Phase: "load", Metric: "tpot.mean", Value: v, Unit: "s", N: 600}}},
-		}
+		run := &r.blocks[t/2][t%2]
+		run.Run = lab.Run{Arm: p.Order[t : t+1], Block: t/2 + 1, Slot: t, Outcome: lab.Complete}
+		run.Summary.Figures = []lab.Figure{{Phase: "load", Metric: "tpot.mean", Value: v, Unit: "s", N: 600}}
 	}
-	return runs
+	return r
 }

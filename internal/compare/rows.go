@@ -81,7 +81,7 @@ func exploratory(plan lab.Plan, blocks []block, at []float64) []lab.Row {
 	var tested []int
 	for _, phase := range judged(plan.A) {
 		for _, m := range metric.Catalogue() {
-			if m.Own || m.Name == plan.Primary && phase == primaryPhase(plan) || guards(plan, phase, m.Name) {
+			if m.Own || m.Name == plan.Primary && phase == metric.In(plan.Phase, plan.Primary) || guards(plan, phase, m.Name) {
 				continue
 			}
 			row, _, ok := compareRow(plan, phase, m, blocks, at)
@@ -120,8 +120,9 @@ func compareRow(plan lab.Plan, phase string, m metric.Metric, blocks []block, at
 	row := lab.Row{Phase: phase, Metric: m.Name, Unit: m.Unit, Higher: m.Sense == metric.Higher, Absolute: m.Share, Level: 1 - plan.Alpha, N: len(blocks)}
 	s := sample{at: at}
 	tail := math.Inf(1)
-	for _, b := range blocks {
-		for _, r := range b {
+	for i := range blocks {
+		for j := range blocks[i] {
+			r := &blocks[i][j]
 			f, ok := r.Summary.Figure(phase, m.Name)
 			if !ok || !m.Share && f.Value <= 0 {
 				return row, s, false
@@ -152,6 +153,11 @@ func compareRow(plan lab.Plan, phase string, m metric.Metric, blocks []block, at
 		row.Call, row.Reason = "", fmt.Sprintf("a run has %.0f independent requests beyond its p99, and below %d it is not comparable", tail, comparableTail)
 	}
 	return row, s, true
+}
+
+// incomparable says that a row's figures are no ground for a call, as too short a tail is not.
+func incomparable(row lab.Row, m metric.Metric) bool {
+	return row.Call == "" && row.Reason != "" && m.Sense != metric.Neither
 }
 
 func judgeRow(row *lab.Row, plan lab.Plan, m metric.Metric, s sample) {
@@ -185,7 +191,7 @@ func judgeRow(row *lab.Row, plan lab.Plan, m metric.Metric, s sample) {
 	if !row.Absolute {
 		margin = math.Log1p(plan.Margin)
 	}
-	row.Call = call(f, plan.Alpha, margin, m.Sense)
+	row.Call = call(f, half, plan.Alpha, margin, m.Sense)
 }
 
 // finite is nil for what is no number to print.
@@ -197,9 +203,9 @@ func finite(v float64) *float64 {
 }
 
 // call finds the word: equivalence first, since a difference that is real but smaller than the margin is no difference
-// to act on.
-func call(f fit, alpha, margin float64, sense metric.Sense) lab.Call {
-	narrow, wide := quantile(1-alpha, f.df)*f.se, quantile(1-alpha/2, f.df)*f.se
+// to act on. wide is half of the interval at the level.
+func call(f fit, wide, alpha, margin float64, sense metric.Sense) lab.Call {
+	narrow := quantile(1-alpha, f.df) * f.se
 	switch {
 	case sense == metric.Neither:
 		return "" // no difference of it is good or bad, and it has no margin

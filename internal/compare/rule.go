@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +77,27 @@ func absolute(text, unit string) (float64, error) {
 	return v, nil
 }
 
+// phase is where the rule's figures are.
+func (r Rule) phase(plan lab.Plan) string {
+	if r.Phase == "" {
+		return metric.In(plan.Phase, r.Metric)
+	}
+	return metric.In(r.Phase, r.Metric)
+}
+
+// Fits says what keeps a rule from ever being decided for two experiments, so that nobody measures in vain.
+func (r Rule) Fits(a, b lab.Experiment) error {
+	for _, e := range []lab.Experiment{a, b} {
+		if phases := judged(e); r.Phase != "" && !slices.Contains(phases, r.Phase) {
+			return fmt.Errorf("rule %q: %s has no judged phase %q; it has %s", r.Text, e.Name, r.Phase, strings.Join(phases[:len(phases)-1], ", "))
+		}
+		if r.Metric == "goodput" && len(e.SLO) == 0 {
+			return fmt.Errorf("rule %q: %s has no limits (slo:), without which there is no goodput", r.Text, e.Name)
+		}
+	}
+	return nil
+}
+
 // Harm is the rule of a check: a harm to the deciding metric as large as the margin.
 func Harm(plan lab.Plan) Rule {
 	m, _ := metric.Find(plan.Primary)
@@ -113,8 +135,8 @@ const (
 // limit can be ruled out, fails where some harm is certain and one as large as the limit cannot be ruled out, and is
 // undecided else.
 func Rules(plan lab.Plan, runs []lab.Sealed, rules []Rule) []Ruling {
-	v := Judge(plan, runs)
 	r := read(plan, runs)
+	v := judgeAt(plan, runs, r)
 	blocks := r.blocks[:v.Look.Pairs]
 	var all []Ruling
 	for _, rule := range rules {
@@ -125,17 +147,18 @@ func Rules(plan lab.Plan, runs []lab.Sealed, rules []Rule) []Ruling {
 
 func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
 	out := Ruling{Rule: r.Text, Outcome: Undecided, Level: 1 - plan.Alpha}
-	phase := r.Phase
-	if phase == "" {
-		phase = plan.Phase
-	}
+	phase := r.phase(plan)
 	m, _ := metric.Find(r.Metric)
 	if !r.OfA {
 		out.Unit = m.Unit
 	}
-	_, s, ok := compareRow(plan, phase, m, blocks, at)
+	if len(blocks) == 0 {
+		out.Why = fmt.Sprintf("the %d valid pairs of the first look are not there, and before it nothing is estimated", plan.LookAt()[0])
+		return out
+	}
+	row, s, ok := compareRow(plan, phase, m, blocks, at)
 	if !ok {
-		out.Why = fmt.Sprintf("no two arms with %s in phase %s", r.Metric, phase)
+		out.Why = fmt.Sprintf("not every run has %s%s", r.Metric, inPhase(phase))
 		return out
 	}
 	estimate, half, ok := r.estimate(s, m, plan.Alpha)
@@ -151,6 +174,10 @@ func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
 	}
 	low, high := scale(estimate-half), scale(estimate+half)
 	out.Low, out.High = &low, &high
+	if r.OfA && incomparable(row, m) {
+		out.Why = row.Reason
+		return out
+	}
 	limit, least := harm*r.Limit, harm*out.Seen
 	worst, best := max(harm*low, harm*high), min(harm*low, harm*high)
 	switch {

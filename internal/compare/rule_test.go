@@ -3,6 +3,8 @@ package compare
 import (
 	"math/rand/v2"
 	"testing"
+
+	"lab/internal/lab"
 )
 
 func TestARuleIsReadOrRefusedWithWhatToWrite(t *testing.T) {
@@ -75,7 +77,34 @@ func TestALimitOfItsOwnIsHeldByBAlone(t *testing.T) {
 			t.Errorf("%s: %+v", text, got)
 		}
 	}
+	for i := range runs {
+		runs[i].Summary.Figures = append(runs[i].Summary.Figures, lab.Figure{Metric: "startup", Value: 60 + float64(i%3), Unit: "s"})
+	}
+	if got := Rules(plan, runs, []Rule{{Metric: "startup", Above: true, Limit: .5, OfA: true}})[0]; got.Outcome != Passed {
+		t.Errorf("start-up, which is of no phase: %+v", got)
+	}
 	if got := Rules(plan, nil, []Rule{{Metric: "tpot.mean"}})[0]; got.Outcome != Undecided {
 		t.Errorf("no runs: %+v", got)
+	}
+}
+
+func TestARuleThatCouldNeverBeDecidedIsRefusedBeforehand(t *testing.T) {
+	plan, _ := experiment("ABBA", nil)
+	limited := plan.B
+	limited.SLO = []lab.SLO{{Metric: "ttft"}}
+	for text, fits := range map[string]bool{
+		"tpot.mean > +5%": true, "tpot.mean@load > +5%": true, "startup > +5%": true,
+		"tpot.mean@other > +5%": false, "goodput < -1%": false,
+	} {
+		rule, err := ParseRule(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rule.Fits(plan.A, limited); (err == nil) != fits {
+			t.Errorf("%s: %v", text, err)
+		}
+		if err := rule.Fits(limited, limited); rule.Metric == "goodput" && err != nil {
+			t.Errorf("%s with limits: %v", text, err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lab/internal/lab"
+	"lab/internal/metric"
 )
 
 // warnings are what a reader should know beside the word.
@@ -34,7 +35,7 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 		add("repeated", "pairs made again because a run of theirs was invalid or broken off: %d", r.repeated)
 	}
 	if lost := len(r.refs) - len(counted); lost > 0 && len(counted) > 0 {
-		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid", lost, len(r.refs))
+		add("lost-runs", "%d of %d runs do not count: they, or the other run of their pair, are invalid or not there", lost, len(r.refs))
 	}
 	for _, pair := range r.apart {
 		add("cache-apart", "%s (runs %s and %s do not count)", hitsApart(plan, pair), pair[0].Run.ID, pair[1].Run.ID)
@@ -52,6 +53,28 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 		}
 	}
 	return all
+}
+
+// unguarded warns of guardrails that could not be tested, since not every run has such a figure.
+func unguarded(v lab.Verdict) []lab.Finding {
+	var all []lab.Finding
+	if v.Look.Number == 0 || v.Call == lab.InvalidCall {
+		return nil
+	}
+	for _, g := range v.Plan.Guardrails {
+		if !slices.ContainsFunc(v.Guardrails, func(r lab.Row) bool { return r.Phase == g.Phase && r.Metric == g.Metric }) {
+			all = append(all, lab.Finding{Code: "unguarded", Level: lab.Warning, Phase: g.Phase,
+				Detail: fmt.Sprintf("%s guards nothing: not every run has a figure of it that can be compared%s", g.Metric, inPhase(g.Phase))})
+		}
+	}
+	return all
+}
+
+func inPhase(phase string) string {
+	if phase == metric.WholeRun {
+		return ""
+	}
+	return " in phase " + phase
 }
 
 // mixed says whether the summaries were made by different versions of the formulas.

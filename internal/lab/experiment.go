@@ -15,7 +15,7 @@ type Experiment struct {
 	Primary string  `json:"primary,omitempty"` // a metric name of the catalogue (docs/metrics.md); empty: by the kind of load
 	Margin  float64 `json:"margin,omitempty"`  // relative difference that does not matter, 0.03 = 3 %
 
-	Guardrails []string `json:"guardrails,omitempty"` // metrics that must not become worse; nil: the usual ones, empty: none
+	Guardrails []string `json:"guardrails,omitzero"` // metrics that must not become worse; nil: the usual ones, empty: none
 
 	Telemetry Telemetry `json:"telemetry"`
 	SLO       []SLO     `json:"slo,omitempty"`

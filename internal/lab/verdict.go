@@ -80,6 +80,7 @@ type Verdict struct {
 	Qualifier   string       `json:"qualifier,omitempty"` // "at least 3 %", "size uncertain"
 	Fragile     bool         `json:"fragile,omitempty"`   // without one of the pairs the call would be another
 	Look        Look         `json:"look"`
+	Scope       *Scope       `json:"scope,omitempty"` // where it was found; absent where no pair counts
 	Primary     Row          `json:"primary"`
 	Guardrails  []Row        `json:"guardrails,omitempty"`
 	Rows        []Row        `json:"rows"` // exploratory metrics

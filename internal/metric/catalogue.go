@@ -76,8 +76,10 @@ var singles = []Metric{
 	{Name: "startup", Title: "server start-up", Unit: "s", Sense: Lower, Formula: "server ready, a first token included - server process started; once a run"},
 }
 
-// Catalogue lists every metric, in the order in which they are shown.
-func Catalogue() []Metric {
+// catalogue is what Catalogue lists, put together once: verdicts look in it for every figure of every run.
+var catalogue = catalogued()
+
+func catalogued() []Metric {
 	var all []Metric
 	for _, q := range quantities {
 		for _, s := range statistics {
@@ -87,10 +89,13 @@ func Catalogue() []Metric {
 	return slices.Concat(all, singles, stepMetrics(), ownMetrics())
 }
 
+// Catalogue lists every metric, in the order in which they are shown.
+func Catalogue() []Metric { return slices.Clone(catalogue) }
+
 // Names lists the names of the catalogue.
 func Names() []string {
 	var names []string
-	for _, m := range Catalogue() {
+	for _, m := range catalogue {
 		names = append(names, m.Name)
 	}
 	return names
@@ -98,12 +103,19 @@ func Names() []string {
 
 // Find looks a metric up by name.
 func Find(name string) (Metric, bool) {
-	all := Catalogue()
-	i := slices.IndexFunc(all, func(m Metric) bool { return m.Name == name })
+	i := slices.IndexFunc(catalogue, func(m Metric) bool { return m.Name == name })
 	if i < 0 {
 		return Metric{}, false
 	}
-	return all[i], true
+	return catalogue[i], true
+}
+
+// In says where a metric's figure of a phase is: among those of the run as a whole where it is measured once a run.
+func In(phase, name string) string {
+	if name == "startup" {
+		return WholeRun
+	}
+	return phase
 }
 
 // Default is the metric that decides where an experiment names none: in an open loop throughput is what was asked for,

@@ -126,3 +126,22 @@ func TestATailOfFewRequestsHasNoUpperBound(t *testing.T) {
 		t.Errorf("figure %+v", f)
 	}
 }
+
+// Answers of half a minute: requests in flight rise until the first have ended, and then by chance only.
+func TestLongAnswersAreNotTakenForABacklog(t *testing.T) {
+	alarms := 0
+	for seed := range uint64(40) {
+		run, tables, _ := load(seed, 180*time.Second, 4, 40)
+		for i := range tables.Requests {
+			r := &tables.Requests[i]
+			r.Chunks[len(r.Chunks)-1].At += 30 * time.Second
+			r.Done += 30 * time.Second
+		}
+		if found(Check(run, tables, Summarise(run, tables)), "saturated") {
+			alarms++
+		}
+	}
+	if alarms > 2 {
+		t.Errorf("%d of 40 false alarms", alarms)
+	}
+}

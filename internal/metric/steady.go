@@ -15,7 +15,8 @@ const (
 	maxCut         = 0.25 // of the window that MSER-5 may want cut
 	fewArrivals    = 40
 	longWindow     = 120 * time.Second // above it the rules for saturation are calibrated
-	windowHead     = 20 * time.Second  // of a long window left out
+	windowHead     = 20 * time.Second  // of a long window left out, or until the first requests have ended
+	shortestRest   = 60 * time.Second  // of it that a backlog can be told from
 	backlogSlope   = 0.25              // growth of requests in flight over the window, of their mean
 	fewCompletions = 0.97
 	slowerTTFT     = 1.5
@@ -150,7 +151,8 @@ func (c *checker) saturated(p lab.Phase, t lab.Tally) {
 // arriving is when the requests of a phase came and went, in the order of their arrival.
 type arriving struct {
 	intended, done []time.Duration
-	ttft           []float64 // of successes, by arrival
+	took           []time.Duration // until the end of each, by arrival
+	ttft           []float64       // of successes, by arrival
 	ttftAt         []time.Duration
 }
 
@@ -163,7 +165,7 @@ func arrivalsOf(all []lab.RequestRecord, phase string) arriving {
 	}
 	var a arriving
 	for _, r := range w.arrivals() {
-		a.intended, a.done = append(a.intended, r.Intended), append(a.done, r.Done)
+		a.intended, a.done, a.took = append(a.intended, r.Intended), append(a.done, r.Done), append(a.took, r.Done-r.Intended)
 		if v, ok := r.TTFT(); ok && r.OK() {
 			a.ttft, a.ttftAt = append(a.ttft, v.Seconds()), append(a.ttftAt, r.Intended)
 		}
@@ -183,18 +185,38 @@ func (a arriving) piledUp(start time.Duration) string {
 		}
 		return ""
 	}
-	start += windowHead
+	start += a.head((start + last) / 2)
+	if last-start < shortestRest {
+		return a.slower(growth)
+	}
 	if rise, mean, ok := a.backlog(start, last); ok {
 		return fmt.Sprintf("requests in flight rose by %.0f over the phase, at %.0f on average", rise, mean)
 	}
 	came, went := between(a.intended, start, last), between(a.done, start, last)
-	if float64(went) < fewCompletions*float64(came) {
+	// What is in flight at either end varies by chance, the more the more there is.
+	chance := certain * math.Sqrt(2*float64(a.flying(start)))
+	if short := float64(came - went); short > (1-fewCompletions)*float64(came) && short > chance {
 		return fmt.Sprintf("%d requests came and %d were answered meanwhile", came, went)
 	}
+	return a.slower(growth)
+}
+
+func (a arriving) slower(growth float64) string {
 	if growth > slowerTTFT {
 		return fmt.Sprintf("the median TTFT of its second half is %.1f times that of the first", growth)
 	}
 	return ""
+}
+
+// head is how long requests in flight may rise at the beginning because none of them has ended yet: until most that came
+// before a moment would have.
+func (a arriving) head(before time.Duration) time.Duration {
+	n, _ := slices.BinarySearch(a.intended, before)
+	if n == 0 {
+		return windowHead
+	}
+	took := slices.Sorted(slices.Values(a.took[:n]))
+	return max(windowHead, took[(n-1)*95/100])
 }
 
 func between(sorted []time.Duration, from, to time.Duration) int {

@@ -32,12 +32,15 @@ func ruling(r compare.Ruling) string {
 
 // seen gives the figures that a ruling rests on.
 func seen(r compare.Ruling) string {
-	if r.Low == nil {
-		return ""
-	}
 	show := func(v float64) string { return value(v, r.Unit) }
 	if r.Unit == "" {
 		show = func(v float64) string { return fmt.Sprintf("%+.2f %%", v*100) }
+	}
+	switch {
+	case r.Low == nil && r.Outcome == compare.Undecided:
+		return ""
+	case r.Low == nil: // of stored numbers, whose bounds would mean nothing
+		return " (" + show(r.Seen) + ")"
 	}
 	return fmt.Sprintf(" (%s, one-sided %.4g %% bounds %s and %s)", show(r.Seen), r.Level*100, show(*r.Low), show(*r.High))
 }
@@ -64,7 +67,7 @@ func JUnit(w io.Writer, g Gate) error {
 	}
 	s.add(verdict)
 	for _, r := range v.Guardrails {
-		c := testCase{Class: "guardrail", Name: title(r.Metric) + ", " + r.Phase, Out: against(r)}
+		c := testCase{Class: "guardrail", Name: title(r.Metric) + ", " + phaseName(r.Phase), Out: against(r)}
 		switch r.Call {
 		case lab.Worse:
 			c.Failure = &message{"worse", against(r)}
@@ -156,12 +159,20 @@ func Markdown(w io.Writer, g Gate) error {
 		p.line("- **%s** %s", r.Outcome, inTable(ruling(r)))
 	}
 	p.line("")
-	p.line("%s; plan %s (%s)", inTable(p.runs(v)), v.Plan.ID, v.Hash)
+	p.line("%s; %s", inTable(p.runs(v)), madeBy(v))
 	for _, f := range v.Warnings {
 		p.line("")
 		p.line("> %s", inTable(f.Detail))
 	}
 	return p.err
+}
+
+// madeBy names what fixed how the runs were made.
+func madeBy(v lab.Verdict) string {
+	if stored(v) {
+		return "baseline " + v.Plan.Baseline
+	}
+	return fmt.Sprintf("plan %s (%s)", v.Plan.ID, v.Hash)
 }
 
 func headlineOf(v lab.Verdict) string {

@@ -7,7 +7,16 @@ import (
 	"time"
 
 	"lab/internal/lab"
+	"lab/internal/metric"
 )
+
+// guardedIn says where a guardrail is watched; what is measured once a run needs no word.
+func guardedIn(phase string) string {
+	if phase == metric.WholeRun {
+		return ""
+	}
+	return " in phase " + phase
+}
 
 // Estimate is what a plan will cost and can show.
 type Estimate struct {
@@ -31,7 +40,7 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 	if len(plan.Guardrails) > 0 {
 		var names []string
 		for _, g := range plan.Guardrails {
-			names = append(names, title(g.Metric)+" in phase "+g.Phase)
+			names = append(names, title(g.Metric)+guardedIn(g.Phase))
 		}
 		say("guardrails", strings.Join(names, ", "))
 	}

@@ -91,6 +91,10 @@ func verdict() lab.Verdict {
 		},
 		Different: []lab.Difference{{Path: "server.max_num_seqs", A: "64", B: "256"}, {Path: "resolved.num_gpu_blocks", A: "27001 to 27004", B: "26112"}},
 	}
+	hits := row("prefix_hit_share", "share", .002, .001, -.001, -.003, .001, "")
+	hits.Absolute = true
+	v.Rows = append(v.Rows, hits)
+	v.Scope = &lab.Scope{Box: "gpubox-3", GPUs: []string{"NVIDIA H100 80GB HBM3 GPU-5e0f3b4c-9a1d-4c2b-8f7e-0123456789ab"}, Locked: true, A: "vllm 0.32.0", B: "vllm 0.32.0", Model: "Qwen/Qwen3-8B"}
 	for i, a := range v.Plan.Order {
 		v.Runs = append(v.Runs, lab.RunRef{ID: "20261123-14" + string(rune('1'+i)) + "012-abcd", Arm: string(a), Block: i/2 + 1, Valid: true})
 	}
@@ -124,13 +128,18 @@ func TestTheVerdictReadsLikeThis(t *testing.T) {
 	historical.Call, historical.Qualifier, historical.Plan.Fresh, historical.Rows = lab.Historical, "", false, nil
 	historical.Warnings = []lab.Finding{{Code: "not-fresh", Level: lab.Warning, Detail: "all runs used one server that already ran: they share its state, so this is no verdict"}}
 
+	past := verdict() // against the stored runs of a baseline
+	past.Call, past.Qualifier, past.Primary.Call, past.Plan.Order, past.Plan.Baseline, past.Rows = lab.Historical, "", lab.Historical, "", "before", nil
+	past.Primary.N, past.Primary.CV, past.Primary.Drift, past.MDE, past.Sensitivity, past.Guardrails = 3, nil, nil, nil, nil, nil
+	past.Runs = past.Runs[:7]
+
 	shares := verdict()
 	shares.Plan.Primary, shares.Rows = "goodput", nil
 	shares.Primary = verdict().Guardrails[1]
 	shares.Primary.CV, shares.Primary.Drift, shares.MDE = is(.006), is(-.001), is(.016)
 	shares.Call, shares.Primary.Call, shares.Qualifier = lab.NoDifference, lab.NoDifference, ""
 
-	for name, v := range map[string]lab.Verdict{"better": verdict(), "inconclusive": inconclusive, "same": same, "invalid": invalid, "historical": historical, "shares": shares, "trade-off": tradeOff} {
+	for name, v := range map[string]lab.Verdict{"better": verdict(), "inconclusive": inconclusive, "same": same, "invalid": invalid, "historical": historical, "stored": past, "shares": shares, "trade-off": tradeOff} {
 		var out bytes.Buffer
 		if err := Verdict(&out, v, between(), Options{Width: 80}); err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ func Verdict(w io.Writer, v lab.Verdict, hardware []correlate.Difference, o Opti
 	p.line("")
 	p.answer(v)
 	p.line("")
-	p.basis(v)
+	p.basis(v, hardware)
 	p.guards(v)
 	p.informing(v)
 	p.settled(v)
@@ -74,9 +74,13 @@ func (p *printer) answer(v lab.Verdict) {
 func sentence(v lab.Verdict) string {
 	r, name := v.Primary, title(v.Plan.Primary)
 	if r.Low == nil {
-		return capital(r.Reason) + "."
+		text := capital(r.Reason) + "."
+		if v.Call == lab.Inconclusive && !v.Look.Final && v.Plan.ID != "" {
+			text += " " + goOn(v.Plan)
+		}
+		return text
 	}
-	limits := fmt.Sprintf("(%.4g %% interval %s) at this load: %s; n = %d runs an arm", r.Level*100, interval(r), points(v.Plan), r.N)
+	limits := fmt.Sprintf("(%.4g %% interval %s) at this load: %s; %s", r.Level*100, interval(r), points(v.Plan), sizes(v))
 	seen := change(r.Delta, r) + " " + limits
 	switch v.Call {
 	case lab.TradeOff:
@@ -86,17 +90,42 @@ func sentence(v lab.Verdict) string {
 	case lab.NoDifference:
 		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), size(v.Plan.Margin, r), seen)
 	case lab.Historical:
+		if stored(v) {
+			return fmt.Sprintf("%s in B against A: %s. But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict.", capital(name), seen)
+		}
 		return fmt.Sprintf("%s in B against A: %s. But every run used the same running server, so this is no verdict on two configurations.", capital(name), seen)
 	case lab.Inconclusive:
 		if r.Reason != "" {
 			return capital(r.Reason) + "."
 		}
 		if !v.Look.Final {
-			return fmt.Sprintf("The runs so far vary too much to tell whether %s differs. B against A: %s. The plan is not finished: lab ab --resume=%s goes on.", name, seen, v.Plan.ID)
+			return fmt.Sprintf("The runs so far vary too much to tell whether %s differs. B against A: %s. %s", name, seen, goOn(v.Plan))
 		}
 		return fmt.Sprintf("The runs vary too much to tell whether %s differs. B against A: %s. %s", name, seen, remedy(v))
 	}
 	return capital(r.Reason) + "."
+}
+
+func goOn(plan lab.Plan) string {
+	return fmt.Sprintf("The plan is not finished: lab ab --resume=%s goes on.", plan.ID)
+}
+
+// sizes says on how many runs an interval rests.
+func sizes(v lab.Verdict) string {
+	if stored(v) {
+		made := perArm(v)
+		return fmt.Sprintf("n = %d runs of A and %d of B", made["A"], made["B"])
+	}
+	return fmt.Sprintf("n = %d runs an arm", v.Primary.N)
+}
+
+// perArm counts the runs of each arm.
+func perArm(v lab.Verdict) map[string]int {
+	made := map[string]int{}
+	for _, r := range v.Runs {
+		made[r.Arm]++
+	}
+	return made
 }
 
 // harmed names the guardrails that became worse.
@@ -147,7 +176,7 @@ func capital(text string) string {
 }
 
 // basis lists what the answer rests on.
-func (p *printer) basis(v lab.Verdict) {
+func (p *printer) basis(v lab.Verdict, hardware []correlate.Difference) {
 	r, plan := v.Primary, v.Plan
 	m, _ := metric.Find(plan.Primary)
 	const label = 15
@@ -166,8 +195,16 @@ func (p *printer) basis(v lab.Verdict) {
 		say("load of B", other)
 	}
 	say("margin", size(plan.Margin, r)+": a smaller difference does not matter")
+	if v.Scope != nil {
+		say("scope", scoped(v.Scope))
+	}
 	say("runs", p.runs(v))
-	say("judged", atLook(v))
+	if text := checked(v, hardware); text != "" {
+		say("checks", text)
+	}
+	if !stored(v) {
+		say("judged", atLook(v))
+	}
 	if r.CV != nil && v.MDE != nil {
 		say("noise", fmt.Sprintf("%s from run to run; with it %d pairs see a difference of %s or more in 80 %% of cases", size(*r.CV, r), r.N, size(*v.MDE, r)))
 	}
@@ -245,7 +282,7 @@ func (p *printer) guards(v lab.Verdict) {
 			word = "same"
 		}
 		name := title(r.Metric)
-		if r.Phase != v.Plan.Phase {
+		if r.Phase != v.Plan.Phase && r.Phase != metric.WholeRun {
 			name += ", " + r.Phase
 		}
 		g.add(name, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), word)
@@ -281,67 +318,14 @@ func (p *printer) runs(v lab.Verdict) string {
 	if !v.Plan.Fresh {
 		servers = "all on one server that already ran"
 	}
+	if made := perArm(v); stored(v) {
+		return fmt.Sprintf("%d stored ones of A, %d of B made now, %s", made["A"], made["B"], servers)
+	}
 	return fmt.Sprintf("n = %d an arm, %s; %d of %d valid; order %s", v.Primary.N, servers, valid, len(v.Runs), v.Plan.Order)
 }
 
-// informing lists the other metrics, phase by phase.
-func (p *printer) informing(v lab.Verdict) {
-	var phases []string
-	rows := map[string][]lab.Row{}
-	for _, r := range v.Rows {
-		if detail(r.Metric) {
-			continue
-		}
-		phase := r.Phase
-		if phase == metric.WholeRun && len(phases) > 0 {
-			phase = phases[len(phases)-1] // of the run as a whole: it ends the table
-		}
-		if rows[phase] == nil {
-			phases = append(phases, phase)
-		}
-		rows[phase] = append(rows[phase], r)
-	}
-	if len(phases) > 0 {
-		p.line("")
-		p.paragraph("", "Exploratory; these do not decide. * = stands out among all of them (Benjamini and Hochberg); without it, of so many, one or two differ by chance. ? = too noisy to tell.")
-	}
-	for _, phase := range phases {
-		g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-		g.add("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
-		for _, r := range rows[phase] {
-			g.add(title(r.Metric), value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), mark(r))
-		}
-		p.grid(g, "")
-	}
-}
-
-// detail says whether a row is left to --json: between the median and the tail there is little to add.
-func detail(name string) bool {
-	return strings.HasSuffix(name, ".p90") || strings.HasSuffix(name, ".p95")
-}
-
-// mark is the word beside an informing row; silence where the metric is neither good nor bad.
-func mark(r lab.Row) string {
-	if r.Low == nil {
-		return ""
-	}
-	switch r.Call {
-	case "":
-		if r.Reason != "" {
-			return "not comparable"
-		}
-	case lab.Better, lab.Worse:
-		if r.Flagged {
-			return string(r.Call) + " *"
-		}
-		return string(r.Call)
-	case lab.NoDifference:
-		return "same"
-	case lab.Inconclusive:
-		return "?"
-	}
-	return ""
-}
+// stored says whether B was set beside the stored runs of a baseline: such a comparison has no plan of its own.
+func stored(v lab.Verdict) bool { return v.Call == lab.Historical && v.Plan.Order == "" }
 
 // settled lists what the servers themselves settled on differently.
 func (p *printer) settled(v lab.Verdict) {
@@ -397,6 +381,10 @@ func (p *printer) provenance(v lab.Verdict) {
 		if len(ids) > 0 {
 			p.paragraph("runs of "+arm+"  ", strings.Join(ids, " "))
 		}
+	}
+	if stored(v) {
+		p.line("against    %s", madeBy(v))
+		return
 	}
 	p.line("plan       %s (%s), %s", v.Plan.ID, v.Hash, v.Plan.Made.Local().Format(time.DateTime))
 	p.line("again      lab compare %s", v.Plan.ID)

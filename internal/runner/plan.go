@@ -108,8 +108,9 @@ func guardrails(p lab.Plan) []lab.Guardrail {
 			names = usual(p, phase)
 		}
 		for _, name := range names {
-			if name != p.Primary || phase.Name != p.Phase {
-				all = append(all, lab.Guardrail{Phase: phase.Name, Metric: name, Margin: p.Margin})
+			g := lab.Guardrail{Phase: metric.In(phase.Name, name), Metric: name, Margin: p.Margin}
+			if decides := name == p.Primary && g.Phase == metric.In(p.Phase, name); !decides && !slices.Contains(all, g) {
+				all = append(all, g)
 			}
 		}
 	}
@@ -303,7 +304,9 @@ func Calibration(db *store.DB, plan lab.Plan) (compare.Calibration, bool) {
 		if err != nil || len(runs) == 0 || !here(runs[0].Run.Host) {
 			continue
 		}
-		return compare.Calibrate(p, runs), true
+		if c := compare.Calibrate(p, runs); len(c.Noise) > 0 { // else it was broken off
+			return c, true
+		}
 	}
 	return compare.Calibration{}, false
 }

@@ -50,6 +50,33 @@ func TestAPlanSaysEverythingBeforeItsFirstRun(t *testing.T) {
 	}
 }
 
+func TestGuardrailsAreThoseOfTheFileOrTheUsualOnesOrNone(t *testing.T) {
+	twoPhases := func(names []string) []string {
+		e := experiment(func(e *lab.Experiment) {
+			e.Guardrails = names
+			e.Phases = append(e.Phases, lab.Phase{Name: "full", Judged: true, Load: lab.Load{Concurrency: 4, Requests: 9}})
+		})
+		plan, err := NewPlan(e, e, Ask{Plan: "quick"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, g := range plan.Guardrails {
+			all = append(all, g.Metric+"@"+g.Phase)
+		}
+		return all
+	}
+	for _, tc := range []struct{ file, want []string }{
+		{nil, []string{"ttft.p95@load", "error_share@load", "output_throughput@full", "error_share@full"}},
+		{[]string{}, nil},
+		{[]string{"startup", "tpot.mean"}, []string{"startup@", "tpot.mean@full"}}, // once a run; and not what decides
+	} {
+		if got := twoPhases(tc.file); !slices.Equal(got, tc.want) {
+			t.Errorf("%v in the file: %v, want %v", tc.file, got, tc.want)
+		}
+	}
+}
+
 func TestATimeLimitLeavesOutPairsOrRefuses(t *testing.T) {
 	db, err := store.Open(t.TempDir())
 	if err != nil {
