@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,20 +208,27 @@ func (d *driver) open(ctx context.Context, requests <-chan Request, times []time
 func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 	l := d.Phase.Load
 	var offered atomic.Int64
+	var begun sync.WaitGroup
 	for slot := range l.Concurrency {
-		if slot >= d.ready && slot < d.most && slot%wave == 0 && !d.client.connect(ctx, min(wave, d.most-slot)) {
-			d.most = slot
+		if slot >= d.ready && slot < d.most && slot%wave == 0 {
+			begun.Wait() // a connection that its slot has not taken yet is idle, and the next wave would
+			if !d.client.connect(ctx, min(wave, d.most-slot)) {
+				d.most = slot
+			}
 		}
-		d.flight.Go(func() { d.slot(ctx, requests, &offered) })
+		begun.Add(1)
+		d.flight.Go(func() { d.slot(ctx, requests, &offered, sync.OnceFunc(begun.Done)) })
 	}
 	d.flight.Wait()
 	return int(offered.Load())
 }
 
-// slot sends one request after the other.
-func (d *driver) slot(ctx context.Context, requests <-chan Request, offered *atomic.Int64) {
+// slot sends one request after the other, and says when it has its connection, or will not need one.
+func (d *driver) slot(ctx context.Context, requests <-chan Request, offered *atomic.Int64, begun func()) {
+	defer begun()
 	limit := time.Duration(d.Phase.Load.Duration)
-	for ctx.Err() == nil {
+	told := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { begun() }})
+	for ; ctx.Err() == nil; told = ctx {
 		intended := d.Clock.Now()
 		if limit > 0 && intended-d.start >= limit {
 			return
@@ -230,7 +238,9 @@ func (d *driver) slot(ctx context.Context, requests <-chan Request, offered *ato
 			return
 		}
 		offered.Add(1)
-		if rec := d.one(ctx, r, intended); refused(rec) {
+		rec := d.one(told, r, intended)
+		begun()
+		if refused(rec) {
 			sleepUntil(ctx, time.Now().Add(refusedPause))
 		}
 	}
