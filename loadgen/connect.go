@@ -19,6 +19,8 @@ import (
 const (
 	mostConnections = 1024 // opened beforehand; a load that needs more opens the others as it goes
 	mostSpares      = 128
+	wave            = 64                     // connections opened at a time: some milliseconds on the loopback
+	headStart       = 10 * time.Millisecond  // what an open loop sends within so long a time has its connection before it begins
 	burst           = 100 * time.Millisecond // opening connections anew takes no longer than this
 	spareAge        = 30 * time.Second       // servers and what stands before them close a connection on which nothing was ever asked
 )
@@ -52,8 +54,8 @@ func mostWithin(times []time.Duration, span time.Duration) int {
 }
 
 // connect opens n connections and leaves them idle for the requests to come. It is no error if that does not work: the
-// requests will say so.
-func (c *client) connect(ctx context.Context, n int) {
+// requests will say so. It is false where it took too long, and should not be tried again.
+func (c *client) connect(ctx context.Context, n int) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var held, pings sync.WaitGroup
@@ -62,6 +64,7 @@ func (c *client) connect(ctx context.Context, n int) {
 		pings.Go(func() { c.ping(ctx, &held) })
 	}
 	pings.Wait()
+	return ctx.Err() == nil
 }
 
 // ping has a connection opened for a request that costs the server nothing. It holds the connection until every other
@@ -100,6 +103,8 @@ type dialer struct {
 	keep   int     // how many there should be
 	coming int     // being opened
 	all    map[*conn]struct{}
+
+	network, address string // of the server, as net/http asked for it last
 }
 
 // spare is a connection that waits for its first request.
@@ -174,22 +179,46 @@ func (d *dialer) take() net.Conn {
 	return got
 }
 
-// refill opens what is missing, in the background.
+// spare has n spares kept from now on.
+func (d *dialer) spare(n int) {
+	d.mu.Lock()
+	d.keep = n
+	network, address := d.network, d.address
+	d.mu.Unlock()
+	if address != "" { // else no connection was opened at all
+		d.refill(network, address)
+	}
+}
+
+// refill opens what is missing, in the background and few at a time: requests come first.
 func (d *dialer) refill(network, address string) {
+	const atOnce = 8
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for d.ctx.Err() == nil && len(d.spares)+d.coming < d.keep {
+	d.network, d.address = network, address
+	for d.ctx.Err() == nil && d.coming < atOnce && len(d.spares)+d.coming < d.keep {
 		d.coming++
 		d.opening.Go(func() {
-			c, err := d.open(d.ctx, network, address)
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.coming--
-			if err == nil {
-				d.spares = append(d.spares, spare{c, time.Now()})
+			for more := true; more; {
+				c, err := d.open(d.ctx, network, address)
+				more = d.opened(c, err)
 			}
 		})
 	}
+}
+
+// opened takes in what one of those who open spares has got, and says whether it should open another.
+func (d *dialer) opened(c net.Conn, err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.spares = append(d.spares, spare{c, time.Now()})
+	}
+	if err != nil || d.ctx.Err() != nil || len(d.spares)+d.coming > d.keep {
+		d.coming--
+		return false
+	}
+	return true
 }
 
 // unread is what the kernel has taken in and the client has not read: over all connections, and the most of one.

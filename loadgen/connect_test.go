@@ -169,6 +169,54 @@ func TestAsManyConnectionsAreOpenedAsTheFirstMomentsMayNeed(t *testing.T) {
 	}
 }
 
+func TestTheFirstSlotsBeginBeforeTheConnectionsOfTheOthersStand(t *testing.T) {
+	const slots = wave + 8
+	var asked, healthy, made atomic.Int32
+	begun, all := make(chan bool), make(chan bool)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			if healthy.Add(1) > wave {
+				<-begun
+			}
+			return
+		}
+		switch asked.Add(1) {
+		case 1:
+			close(begun)
+		case slots:
+			close(all)
+		}
+		<-all // so that no connection is idle while others are opened
+		stream200(oneToken+lastToken+done)(w, r)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			made.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	var mu sync.Mutex
+	var records []lab.RequestRecord
+	_, err := Run(t.Context(), Options{
+		Target: Target{URL: server.URL}, Phase: lab.Phase{Load: random(lab.Load{Concurrency: slots, Requests: slots})}, Prompts: numbered{},
+		Clock: lab.NewEpoch().Clock(), Progress: &Progress{}, Sample: func(lab.Sample) {},
+		Record: func(r lab.RequestRecord) {
+			mu.Lock()
+			defer mu.Unlock()
+			records = append(records, r)
+		},
+	})
+	if err != nil || len(records) != slots || made.Load() != slots {
+		t.Fatalf("%d records over %d connections, want %d: %v", len(records), made.Load(), slots, err)
+	}
+	for _, r := range records {
+		if r.Status != http.StatusOK || r.Connected > 0 {
+			t.Fatalf("a request had to open its connection, or got no answer: %+v", r)
+		}
+	}
+}
+
 func TestGarbageMayGrowToAFixedSizeWithinBounds(t *testing.T) {
 	for live, want := range map[uint64]int{0: mostPercent, 4 << 20: mostPercent, 32 << 20: 200, 64 << 20: 100, 4 << 30: leastPercent} {
 		if got := percentFor(live); got != want {

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +73,8 @@ type driver struct {
 	client *client
 	start  time.Duration
 	flight sync.WaitGroup
+	ready  int // connections that stand when the phase begins
+	most   int // connections that are opened before they are needed
 }
 
 func (d *driver) run(ctx context.Context, b bodies) Report {
@@ -86,17 +89,21 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 	}
 	feed, stop := context.WithCancel(ctx)
 	requests := make(chan Request, ahead(n, l.Concurrency, len(b.request(0, source.At(0)).Body)))
-	for i := range cap(requests) {
+	first := atOnce(cap(requests), l.Concurrency, times)
+	for i := range first {
 		requests <- b.request(i, source.At(i))
 	}
 	var builder sync.WaitGroup
-	builder.Go(func() { build(feed, requests, source, b, n) })
+	builder.Go(func() { build(feed, requests, source, b, first, n) })
 	if d.client != nil && !l.OnDemand {
-		n := connections(l, times)
-		if l.Open() {
-			d.client.dialer.keep = min(n, mostSpares)
+		d.most = connections(l, times)
+		d.ready = min(d.most, max(wave, mostWithin(times, headStart)))
+		if !d.client.connect(ctx, d.ready) {
+			d.most = d.ready
 		}
-		d.client.connect(ctx, n)
+		if l.Open() {
+			d.client.dialer.spare(min(d.most, mostSpares))
+		}
 	}
 	roomy := newHeap()
 	defer roomy.restore()
@@ -124,7 +131,7 @@ func (d *driver) run(ctx context.Context, b bodies) Report {
 	return report
 }
 
-// ahead is how many requests are built before the phase starts, so that building them takes nothing from it: all, unless
+// ahead is how many requests may be built before it is their turn, so that building them takes nothing from it: all, unless
 // their number is open or they would fill the memory.
 func ahead(n, concurrency, size int) int {
 	const memory = 64 << 20
@@ -135,14 +142,27 @@ func ahead(n, concurrency, size int) int {
 	return min(max(2*concurrency, 256), most)
 }
 
-// build makes what was not built ahead, in order. Without a number it goes on until ctx ends.
-func build(ctx context.Context, out chan<- Request, source Prompts, b bodies, n int) {
+// atOnce is how many of these are built before the phase begins: those of a closed loop's first two rounds, or of an open
+// loop's first moments. Building them all would hold up the first request.
+func atOnce(ahead, concurrency int, times []time.Duration) int {
+	return min(ahead, max(2*concurrency, mostWithin(times, burst), wave))
+}
+
+// build makes what was not built before the phase, in order. Without a number it goes on until ctx ends. While more wait than
+// there were in the beginning it takes a tenth of a core at most: the load comes first.
+func build(ctx context.Context, out chan<- Request, source Prompts, b bodies, first, n int) {
 	defer close(out)
-	for i := cap(out); n == 0 || i < n; i++ {
+	const spell, share = 100 * time.Microsecond, 10
+	began := time.Now()
+	for i := first; n == 0 || i < n; i++ {
 		select {
 		case out <- b.request(i, source.At(i)):
 		case <-ctx.Done():
 			return
+		}
+		if worked := time.Since(began); worked > spell && len(out) > first {
+			sleepUntil(ctx, time.Now().Add((share-1)*worked))
+			began = time.Now()
 		}
 	}
 }
@@ -183,30 +203,47 @@ func (d *driver) open(ctx context.Context, requests <-chan Request, times []time
 	return len(times)
 }
 
-// closed keeps a number of requests in flight: each worker sends its next one when its last has ended.
+// closed keeps a number of requests in flight: each slot sends its next one when its last has ended. It begins when its
+// connection stands: these are opened in waves, and what a wave is for does not wait for the next.
 func (d *driver) closed(ctx context.Context, requests <-chan Request) int {
 	l := d.Phase.Load
 	var offered atomic.Int64
-	for range l.Concurrency {
-		d.flight.Go(func() {
-			for ctx.Err() == nil {
-				intended := d.Clock.Now()
-				if l.Duration > 0 && intended-d.start >= time.Duration(l.Duration) {
-					return
-				}
-				r, ok := <-requests
-				if !ok {
-					return
-				}
-				offered.Add(1)
-				if rec := d.one(ctx, r, intended); refused(rec) {
-					sleepUntil(ctx, time.Now().Add(refusedPause))
-				}
+	var begun sync.WaitGroup
+	for slot := range l.Concurrency {
+		if slot >= d.ready && slot < d.most && slot%wave == 0 {
+			begun.Wait() // a connection that its slot has not taken yet is idle, and the next wave would
+			if !d.client.connect(ctx, min(wave, d.most-slot)) {
+				d.most = slot
 			}
-		})
+		}
+		begun.Add(1)
+		d.flight.Go(func() { d.slot(ctx, requests, &offered, sync.OnceFunc(begun.Done)) })
 	}
 	d.flight.Wait()
 	return int(offered.Load())
+}
+
+// slot sends one request after the other, and says when it has its connection, or will not need one.
+func (d *driver) slot(ctx context.Context, requests <-chan Request, offered *atomic.Int64, begun func()) {
+	defer begun()
+	limit := time.Duration(d.Phase.Load.Duration)
+	told := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { begun() }})
+	for ; ctx.Err() == nil; told = ctx {
+		intended := d.Clock.Now()
+		if limit > 0 && intended-d.start >= limit {
+			return
+		}
+		r, ok := <-requests
+		if !ok {
+			return
+		}
+		offered.Add(1)
+		rec := d.one(told, r, intended)
+		begun()
+		if refused(rec) {
+			sleepUntil(ctx, time.Now().Add(refusedPause))
+		}
+	}
 }
 
 // refusedPause keeps a closed loop from storming a server that fails every request at once, until somebody notices.

@@ -72,6 +72,36 @@ func TestWhatIsWrittenIsReadBackEqual(t *testing.T) {
 	}
 }
 
+func TestWhatComesAfterTheTablesWereReadIsSealedToo(t *testing.T) {
+	db := open(t, t.TempDir())
+	w := begin(t, db, testRun())
+	rng := rand.New(rand.NewPCG(1, 0))
+	var want lab.Tables
+	for range 2 {
+		batch := anyTables(rng)
+		batch.Events = append(batch.Events, lab.Event{At: time.Second, Kind: lab.LoadStart})
+		record(w, batch)
+		want = join(want, batch)
+		got, err := w.Tables()
+		if err != nil {
+			t.Fatal(err)
+		}
+		diff(t, want, got)
+	}
+	last := lab.Event{At: 2 * time.Second, Kind: lab.LoadEnd}
+	w.Event(last)
+	want.Events = append(want.Events, last)
+	run := w.ended()
+	if err := w.Seal(run, testSummary()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := db.Tables(run.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, want, got)
+}
+
 func TestALiveRunReadsTheSameAsTheSealedOne(t *testing.T) {
 	db := open(t, t.TempDir())
 	w := begin(t, db, testRun())

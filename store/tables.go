@@ -136,12 +136,16 @@ func (b batch) decode() (t lab.Tables, err error) {
 	return t, nil
 }
 
+// pageSize keeps a page within one block of zstd: for a longer one the encoder holds a history of 16 MiB, which at the end of a
+// small load is the most that lab needs at all.
+const pageSize = 96 << 10
+
 func encodeRows[T any](b batch, table string, rows []T) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(&parquet.Zstd))
+	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(pageSize))
 	if _, err := w.Write(rows); err != nil {
 		return fmt.Errorf("encode %s: %w", table, err)
 	}

@@ -34,6 +34,8 @@ type Writer struct {
 
 	file    sync.Mutex // held while the run file is written
 	batches int        // written so far; guarded by file
+	kept    lab.Tables // what Tables gave last, which Seal needs once more; guarded by file
+	keptOf  int        // the batches in it; 0: nothing is kept
 }
 
 // Begin makes the run's file. From here on a crash leaves a trace that the next Open marks.
@@ -161,12 +163,22 @@ func empty(t lab.Tables) bool {
 	return len(t.Requests)+len(t.Samples)+len(t.Events)+len(t.Log) == 0
 }
 
-// Tables writes what is pending and reads back everything recorded so far.
+// Tables writes what is pending and reads back everything recorded so far. It is for reading: Seal stores the same.
 func (w *Writer) Tables() (lab.Tables, error) {
 	if err := w.flush(lockWait); err != nil {
 		return lab.Tables{}, err
 	}
-	return w.db.Tables(w.id)
+	w.file.Lock()
+	defer w.file.Unlock()
+	if w.keptOf > 0 && w.keptOf == w.batches {
+		return w.kept, nil
+	}
+	t, err := w.db.Tables(w.id)
+	if err != nil {
+		return lab.Tables{}, err
+	}
+	w.kept, w.keptOf = t, w.batches
+	return t, nil
 }
 
 // Seal ends the recording: every table becomes one value of a new file, which takes the place of the live one when it is
@@ -214,6 +226,7 @@ func (w *Writer) compact(run lab.Run, s lab.Summary, t lab.Tables) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sealed, w.pending = true, lab.Tables{}
+	w.kept, w.keptOf = lab.Tables{}, 0
 	return nil
 }
 

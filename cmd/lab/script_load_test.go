@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lab/internal/lab"
 )
 
 // patience is how long a busy machine may need for what should take a moment.
@@ -83,7 +85,8 @@ func answers(url string) bool {
 }
 
 // measures COMMAND... runs a command that loads a server on time. It must exit 0; on a busy machine also 6, where the
-// only complaint is that the client was late: what was sent and counted is the same.
+// only complaint is that the client was late: what was sent and counted is the same. Complaints are the lines of stderr
+// and the findings of a run in JSON.
 func measures(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: measures COMMAND [ARG...]")
@@ -96,9 +99,27 @@ func measures(ts *testscript.TestScript, neg bool, args []string) {
 			faults = append(faults, line)
 		}
 	}
+	for _, f := range runFindings(ts) {
+		if f.Level == lab.Invalid && !strings.HasPrefix(f.Code, "client-") {
+			faults = append(faults, f.Detail)
+		}
+	}
 	if len(faults) > 0 || code != exitOK && code != exitInvalid {
 		ts.Fatalf("exit code %d, faults %q", code, faults)
 	}
+}
+
+// runFindings are those of the run whose JSON a command has printed; none where it printed something else.
+func runFindings(ts *testscript.TestScript) []lab.Finding {
+	var printed struct {
+		Run struct {
+			Findings []lab.Finding `json:"findings"`
+		} `json:"run"`
+	}
+	if json.Unmarshal([]byte(ts.ReadFile("out")), &printed) != nil {
+		return nil
+	}
+	return printed.Run.Findings
 }
 
 // counted URL NAME TERM... wants a counter in a server's /metrics, summed over its labels, to be the sum of the terms: each
