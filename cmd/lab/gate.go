@@ -70,6 +70,9 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 			return err
 		}
 		gate.Hardware = between(arms)
+		if err := addAnswers(db, &gate.Verdict); err != nil {
+			return err
+		}
 	}
 	return tellVerdict(cmd, gate, json, o)
 }

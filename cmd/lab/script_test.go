@@ -67,6 +67,7 @@ func scriptParams(dir string) testscript.Params {
 			"samecounts": sameCounts,
 			"sametraces": sameTraces,
 			"smalldisk":  smallDisk,
+			"started":    started,
 		},
 	}
 }

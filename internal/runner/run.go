@@ -156,6 +156,9 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	}
 	j.status.stage("starting", 0)
 	j.readBaseline(ctx)
+	if err := j.cool(ctx); err != nil {
+		return target{}, nil, err
+	}
 	if j.run.Experiment.Attached() {
 		facts, model, err := supervisor.Attach(ctx, j.lab.access(s, s.BaseURL), s.Model)
 		if err != nil {
