@@ -139,7 +139,7 @@ func partition(apart [][]float64, group int) (between, within float64) {
 
 // Up to so many ways to part the runs all are looked at, beyond so many are drawn.
 const (
-	mostWays  = 200_000
+	mostWays  = 20_000
 	drawnWays = 20_000
 )
 
@@ -194,13 +194,18 @@ func nextOfSize(v int) int {
 	return (v^ripple)>>2/low | ripple
 }
 
-// answersLevel is the level at which answers are called other ones. It is a warning, not a verdict, and the quick plan's
-// three runs an arm cannot come below it.
-const answersLevel = 0.1
+// Answers are called other ones where no other way to part the runs sets them further apart, or few do, and where the
+// arms disagree beyond runs of one arm by more than so many standard errors of a share of so many requests: three runs
+// an arm cannot bring the permutation test below 0.1, and one A/B in ten would be flagged by it alone.
+const (
+	answersLevel  = 0.1
+	answersErrors = 3
+)
 
 // AnswersWarning says where the arms answer more unlike each other than runs of one arm do.
 func AnswersWarning(a lab.Answers) (lab.Finding, bool) {
-	if a.Between <= a.Within || a.P > answersLevel+1e-12 {
+	noise := math.Sqrt(a.Within * (1 - a.Within) / float64(a.Requests))
+	if a.Between <= a.Within+answersErrors*noise || a.P > answersLevel+1e-12 {
 		return lab.Finding{}, false
 	}
 	return lab.Finding{Code: "answers", Level: lab.Warning, Detail: fmt.Sprintf(

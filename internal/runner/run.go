@@ -420,7 +420,7 @@ func (j *job) seal() (lab.Sealed, error) {
 			Detail: "the server already ran: what it did before is not known"})
 	}
 	if err := j.writer.Seal(j.run, summary); err != nil {
-		return lab.Sealed{}, fmt.Errorf("seal run %s: %w", j.run.ID, err)
+		return lab.Sealed{}, err
 	}
 	j.status.end()
 	return lab.Sealed{Run: j.run, Summary: summary}, nil
