@@ -40,6 +40,7 @@ var engineNames = []struct {
 	{lab.EnginePrompt, whole, counter("vllm:prompt_tokens")},
 	{lab.EngineGenerated, whole, counter("vllm:generation_tokens")},
 	{lab.EngineSteps, whole, []string{"vllm:iteration_tokens_total"}}, // a histogram: each step is an observation
+	{lab.EngineStarted, whole, []string{"process_start_time_seconds"}},
 	{lab.EngineQueueTime, sum, queueTime},
 	{lab.EngineQueueCount, whole, queueTime},
 	{lab.EnginePrefillTime, sum, prefillTime},

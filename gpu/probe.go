@@ -33,6 +33,8 @@ type Found struct {
 	Note       string            `json:"note,omitempty"`        // why there is none, or what of those asked for is not there
 	MemoryUsed map[string]uint64 `json:"memory_used,omitempty"` // bytes by UUID
 	Processes  []GPUProcess      `json:"processes,omitempty"`
+
+	Temperature map[string]float64 `json:"temperature,omitempty"` // degrees Celsius by UUID
 }
 
 // probeLimit is how long a driver may take to say which GPUs there are.
@@ -111,11 +113,17 @@ func probe(cfg Config) Found {
 	if n, ok := source.(interface{ describe(*Found) }); ok {
 		n.describe(&found)
 	}
-	found.MemoryUsed = map[string]uint64{}
+	found.MemoryUsed, found.Temperature = map[string]uint64{}, map[string]float64{}
 	for _, s := range source.Read(Mid, func() time.Duration { return 0 }).Samples {
 		for _, d := range found.Devices {
-			if used, ok := s.Values[lab.GPUMemUsed]; ok && s.Device == deviceName(d.Index) {
+			if s.Device != deviceName(d.Index) {
+				continue
+			}
+			if used, ok := s.Values[lab.GPUMemUsed]; ok {
 				found.MemoryUsed[d.UUID] = uint64(used)
+			}
+			if degrees, ok := s.Values[lab.GPUTemp]; ok {
+				found.Temperature[d.UUID] = degrees
 			}
 		}
 	}

@@ -14,6 +14,7 @@ type frame struct {
 	choices int
 	text    bool   // some choice carries text (content, reasoning, tool call)
 	content []byte // text or content of the first choice, escapes as they stand
+	thought []byte // its reasoning
 	role    bool   // a chat frame that opens the message
 	finish  string // finish_reason of the last choice that has one
 	usage   bool
@@ -76,7 +77,7 @@ func (w *walker) choice(f *frame) error {
 	return w.object(func(key []byte) error {
 		switch string(key) {
 		case "text":
-			return w.content(f)
+			return w.words(f, &f.content)
 		case "delta":
 			return w.delta(f)
 		case "finish_reason":
@@ -109,23 +110,25 @@ func (w *walker) delta(f *frame) error {
 		case "role":
 			return w.nonEmpty(&f.role)
 		case "content":
-			return w.content(f)
-		case "reasoning", "reasoning_content", "tool_calls":
+			return w.words(f, &f.content)
+		case "reasoning", "reasoning_content": // of some versions both, with the same text
+			return w.words(f, &f.thought)
+		case "tool_calls":
 			return w.nonEmpty(&f.text)
 		}
 		return w.skip()
 	})
 }
 
-// content reads what a choice says. Of several choices the first one's text is kept.
-func (w *walker) content(f *frame) error {
+// words reads what a choice says or thinks. Of several choices the first one's text is kept.
+func (w *walker) words(f *frame, kept *[]byte) error {
 	if w.peek() != '"' {
 		return w.nonEmpty(&f.text)
 	}
 	value, err := w.str()
 	f.text = f.text || len(value) > 0
 	if f.choices == 1 {
-		f.content = value
+		*kept = value
 	}
 	return err
 }

@@ -22,6 +22,7 @@ type stream struct {
 	buf   [8 << 10]byte
 	split events
 	text  []byte // what was generated, escapes as they stand
+	said  textHash
 
 	read   int64         // the connection's count of reads when the last event came
 	at     time.Duration // when it was read
@@ -57,7 +58,9 @@ func (c *client) stream(body io.Reader, m *marks, r Request, rec *lab.RequestRec
 		}
 		if err == io.EOF {
 			rec.Text = unquote(s.text)
-			class, detail = s.verdict(r)
+			if class, detail = s.verdict(r); class == "" {
+				rec.Answer = s.said.hash()
+			}
 			break
 		}
 		if err != nil {
@@ -74,7 +77,7 @@ func (s *stream) begin(c *client, conn *conn, use int64, r Request, rec *lab.Req
 	rec.Stamps = &lab.Stamps{}
 	s.client, s.conn, s.use, s.rec = c, conn, use, rec
 	s.split.reset()
-	s.text = s.text[:0]
+	s.text, s.said = s.text[:0], textHash{}
 	s.read, s.last = 0, false
 	s.usage, s.counted, s.done, s.failure, s.bad = lab.Usage{}, false, false, "", nil
 }
@@ -142,6 +145,8 @@ func (s *stream) output(f frame) {
 	if f.choices == 0 {
 		return
 	}
+	s.said.add(f.thought)
+	s.said.add(f.content)
 	if s.client.keep {
 		s.text = append(s.text, f.content...)
 	}

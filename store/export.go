@@ -37,6 +37,7 @@ type exportedRequest struct {
 	Error      *string `parquet:"error,optional,dict"`
 	Detail     *string `parquet:"detail,optional,dict"`
 	Text       *string `parquet:"text,optional"`
+	Answer     *uint64 `parquet:"answer_hash,optional"`    // of what was generated
 	Kernel     *int64  `parquet:"kernel_stamps,optional"`  // of the events: with the kernel's receive stamp,
 	Reading    *int64  `parquet:"reading_stamps,optional"` // without one, by when the client read them,
 	Shared     *int64  `parquet:"shared_stamps,optional"`  // with the stamp of a later event in the same read
@@ -108,6 +109,9 @@ func exportRequest(id string, r lab.RequestRecord) exportedRequest {
 		Sent: number(r.Sent), Connected: number(r.Connected), Written: number(r.Written), FirstByte: number(r.FirstByte), Done: number(r.Done),
 		Chunks: int64(len(r.Chunks)), WantInput: number(r.WantInput), WantOutput: number(r.WantOutput),
 		Finish: text(r.Finish), Status: number(r.Status), Error: text(r.Error), Detail: text(r.Detail), Text: text(r.Text),
+	}
+	if r.Answer != 0 {
+		row.Answer = &r.Answer
 	}
 	if u := r.Usage; u != nil {
 		input, output, cached := int64(u.Input), int64(u.Output), int64(u.Cached)

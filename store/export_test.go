@@ -42,7 +42,7 @@ func TestAnExportedTableStandsOnItsOwn(t *testing.T) {
 	stamps.Lag.Add(20)
 	files, err := Parquet(run, lab.Tables{
 		Requests: []lab.RequestRecord{
-			{Seq: 1, Phase: "load", Prompt: 7, Intended: 1e9, Sent: 1e9 + 5, Done: 3e9, Status: 200, Finish: "length", WantOutput: 2,
+			{Seq: 1, Phase: "load", Prompt: 7, Answer: 9, Intended: 1e9, Sent: 1e9 + 5, Done: 3e9, Status: 200, Finish: "length", WantOutput: 2,
 				Usage: &lab.Usage{Input: 8, Output: 2}, Empty: []time.Duration{2e9}, Chunks: []lab.Chunk{{At: 2e9, Tokens: 1}, {At: 25e8}}, Stamps: stamps},
 			{Seq: 0, Phase: "load", Intended: 1e9, Error: lab.ErrConnect, Detail: "refused"},
 		},
@@ -56,12 +56,12 @@ func TestAnExportedTableStandsOnItsOwn(t *testing.T) {
 		{"run": id, "phase": "load", "seq": int64(1), "prompt_hash": int64(7), "intended_ns": int64(1e9), "sent_ns": int64(1e9 + 5), "connected_ns": nil,
 			"written_ns": nil, "first_byte_ns": nil, "done_ns": int64(3e9), "chunks": int64(2), "want_input_tokens": nil, "want_output_tokens": int64(2),
 			"input_tokens": int64(8), "output_tokens": int64(2), "cached_tokens": int64(0), "finish": "length", "http_status": int64(200),
-			"error": nil, "detail": nil, "text": nil,
+			"error": nil, "detail": nil, "text": nil, "answer_hash": int64(9),
 			"kernel_stamps": int64(2), "reading_stamps": int64(1), "shared_stamps": int64(0), "read_lag_mean_ns": int64(15), "read_lag_max_ns": int64(20)},
 		{"run": id, "phase": "load", "seq": int64(0), "prompt_hash": int64(0), "intended_ns": int64(1e9), "sent_ns": nil, "connected_ns": nil,
 			"written_ns": nil, "first_byte_ns": nil, "done_ns": nil, "chunks": int64(0), "want_input_tokens": nil, "want_output_tokens": nil,
 			"input_tokens": nil, "output_tokens": nil, "cached_tokens": nil, "finish": nil, "http_status": nil,
-			"error": "connect", "detail": "refused", "text": nil,
+			"error": "connect", "detail": "refused", "text": nil, "answer_hash": nil,
 			"kernel_stamps": nil, "reading_stamps": nil, "shared_stamps": nil, "read_lag_mean_ns": nil, "read_lag_max_ns": nil},
 	}, exported(t, files["requests.parquet"]))
 	diff(t, []map[string]any{

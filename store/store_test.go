@@ -130,7 +130,7 @@ func anyTables(rng *rand.Rand) lab.Tables {
 	}
 	var t lab.Tables
 	for range rng.IntN(20) {
-		r := lab.RequestRecord{Seq: number(), Phase: text(), Prompt: rng.Uint64(), Intended: moment(), Sent: moment(),
+		r := lab.RequestRecord{Seq: number(), Phase: text(), Prompt: rng.Uint64(), Answer: rng.Uint64() >> (rng.IntN(2) * 64), Intended: moment(), Sent: moment(),
 			Connected: moment(), Written: moment(), FirstByte: moment(), Done: moment(), WantInput: number(), WantOutput: number(),
 			Finish: text(), Status: number(), Error: text(), Detail: text()}
 		for range rng.IntN(5) {

@@ -43,7 +43,8 @@ type requestRow struct {
 	Status     int64        `parquet:"status,delta"`
 	Error      string       `parquet:"error,dict"`
 	Detail     string       `parquet:"detail,dict"`
-	Text       string       `parquet:"text"` // what was generated, where the load kept it
+	Text       string       `parquet:"text"`   // what was generated, where the load kept it
+	Answer     uint64       `parquet:"answer"` // hash of what was generated
 	Stamps     stampColumns `parquet:"stamps"`
 }
 
@@ -218,7 +219,7 @@ func splitRequests(records []lab.RequestRecord) ([]requestRow, []chunkRow) {
 			Intended: int64(r.Intended), Sent: int64(r.Sent), Connected: int64(r.Connected), Written: int64(r.Written),
 			FirstByte: int64(r.FirstByte), Done: int64(r.Done), Chunks: int64(len(r.Chunks) + len(r.Empty)),
 			WantInput: int64(r.WantInput), WantOutput: int64(r.WantOutput),
-			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: valid(r.Detail), Text: valid(r.Text),
+			Finish: r.Finish, Status: int64(r.Status), Error: r.Error, Detail: valid(r.Detail), Text: valid(r.Text), Answer: r.Answer,
 			Stamps: splitStamps(r.Stamps),
 		}
 		if r.Usage != nil {
@@ -261,7 +262,7 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 			Intended: time.Duration(row.Intended), Sent: time.Duration(row.Sent), Connected: time.Duration(row.Connected),
 			Written: time.Duration(row.Written), FirstByte: time.Duration(row.FirstByte), Done: time.Duration(row.Done),
 			WantInput: int(row.WantInput), WantOutput: int(row.WantOutput),
-			Finish: row.Finish, Status: int(row.Status), Error: row.Error, Detail: row.Detail, Text: row.Text,
+			Finish: row.Finish, Status: int(row.Status), Error: row.Error, Detail: row.Detail, Text: row.Text, Answer: row.Answer,
 		}
 		if row.HasUsage {
 			r.Usage = &lab.Usage{Input: int(row.Input), Output: int(row.Output), Cached: int(row.Cached)}

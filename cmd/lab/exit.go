@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"syscall"
 
 	"lab/internal/kit"
 	"lab/internal/lab"
@@ -71,7 +72,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &config), errors.As(err, &faults), errors.As(err, &file):
 		return exitConfig
-	case errors.As(err, &obstacle), errors.As(err, &missing), errors.As(err, &port):
+	case errors.As(err, &obstacle), errors.As(err, &missing), errors.As(err, &port), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return exitPreflight
 	case errors.As(err, &server), errors.As(err, &death):
 		return exitServer

@@ -87,6 +87,9 @@ func judgePlan(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, 
 			return gate, err
 		}
 		gate.Hardware = between(arms)
+		if err := addAnswers(db, &gate.Verdict); err != nil {
+			return err
+		}
 	}
 	return gate, nil
 }

@@ -68,6 +68,7 @@ func scriptParams(dir string) testscript.Params {
 			"sametraces":  sameTraces,
 			"sameverdict": sameVerdict,
 			"smalldisk":   smallDisk,
+			"started":     started,
 		},
 	}
 }

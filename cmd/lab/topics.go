@@ -61,6 +61,9 @@ The block
                  many pairs see in 80 % of cases (minimum detectable effect)
   drift          change over the plan that both arms share; it is not in the
                  difference
+  answers        share of requests that two runs answered differently: of both
+                 arms, and of one arm, which batching alone may cause; a
+                 warning says where the arms differ more
   sensitivity    p by other tests and without one pair; none of them decides
   must not be    guardrails, tested one-sided for being worse and corrected for
   worse          their number (Holm)

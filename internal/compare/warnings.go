@@ -40,6 +40,9 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 	for _, pair := range r.apart {
 		add("cache-apart", "%s (runs %s and %s do not count)", hitsApart(plan, pair), pair[0].Run.ID, pair[1].Run.ID)
 	}
+	if f, apart := startTemperatures(r.blocks); apart {
+		all = append(all, f)
+	}
 	if f, drifted := fingerprint(counted); drifted {
 		all = append(all, f)
 	}

@@ -19,6 +19,7 @@ type RequestRecord struct {
 	Empty  []time.Duration `json:"empty,omitempty"`  // events with choices that carried none, such as the one that opens a chat message
 	Stamps *Stamps         `json:"stamps,omitempty"` // where the moments of both come from; absent: not known
 	Text   string          `json:"text,omitempty"`   // what was generated; kept only where the load asks for it
+	Answer uint64          `json:"answer,omitempty"` // hash of what was generated, of a success; 0 = not known
 
 	WantInput  int    `json:"want_input,omitempty"`  // tokens asked for; 0 = unknown
 	WantOutput int    `json:"want_output,omitempty"` // tokens asked for

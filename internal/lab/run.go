@@ -25,6 +25,8 @@ type Run struct {
 
 	Profile *Profile `json:"profile,omitempty"` // nil: not profiled
 
+	StartTemp *float64 `json:"start_temp_c,omitempty"` // of the hottest of its GPUs before its server was started; nil: not read
+
 	Server   ServerFacts   `json:"server"`
 	Outcome  Outcome       `json:"outcome"`
 	Failure  *Failure      `json:"failure,omitempty"`

@@ -83,6 +83,7 @@ const (
 	EnginePrompt    = "prompt_tokens"       // counter
 	EngineGenerated = "generation_tokens"   // counter
 	EngineSteps     = "steps"               // counter
+	EngineStarted   = "process_start_s"     // when the server's process started, seconds since 1970
 
 	// Sums and counts of the engine's histograms over finished requests, counters.
 	EngineQueueTime    = "queue_s"

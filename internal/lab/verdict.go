@@ -88,6 +88,7 @@ type Verdict struct {
 	Warnings    []Finding    `json:"warnings,omitempty"`
 	Different   []Difference `json:"different"` // what the two configurations differ in, resolved values included
 	Runs        []RunRef     `json:"runs"`
+	Answers     *Answers     `json:"answers,omitempty"`      // absent: not comparable, or not known
 	MDE         *float64     `json:"mde,omitempty"`          // relative difference this plan could see with 80 % power
 	PairsNeeded int          `json:"pairs_needed,omitempty"` // for the margin, at the seen noise; 0 = unknown
 }
@@ -135,6 +136,17 @@ type Sensitivity struct {
 
 // SingleRun is the Reason of a row that compares two single runs.
 const SingleRun = "one run a side shows no noise from run to run"
+
+// Answers says how often two runs gave the same requests other answers: another text, or another number of tokens.
+type Answers struct {
+	Between  float64 `json:"between_arms_share"`         // a run of A and one of B, mean over all such pairs
+	Within   float64 `json:"within_arms_share"`          // two runs of one arm, likewise
+	Lengths  float64 `json:"between_arms_lengths_share"` // of Between, where the number of tokens differs
+	P        float64 `json:"p"`                          // that the arms come so far apart by chance: a permutation test over runs
+	RunsA    int     `json:"runs_a"`
+	RunsB    int     `json:"runs_b"`
+	Requests int     `json:"requests"` // that two runs have in common, at least
+}
 
 // RunRef names a run in a verdict and says whether it counted.
 type RunRef struct {

@@ -26,6 +26,7 @@ func Check(run lab.Run, t lab.Tables, s lab.Summary) []lab.Finding {
 		}
 	}
 	c.clock()
+	c.restarted()
 	c.hardware()
 	return c.findings
 }

@@ -36,6 +36,7 @@ type requestLine struct {
 	Error      string    `json:"error,omitempty"`
 	Detail     string    `json:"detail,omitempty"`
 	Text       string    `json:"text,omitempty"`
+	Answer     string    `json:"answer_hash,omitempty"` // of what was generated
 	Chunks     []float64 `json:"chunk_at_s,omitempty"`
 	Tokens     []int     `json:"chunk_tokens,omitempty"` // beside chunk_at_s; absent where the server does not say
 	Empty      []float64 `json:"empty_at_s,omitempty"`   // events without output
@@ -69,6 +70,9 @@ func lineOf(run string, r lab.RequestRecord) requestLine {
 	}
 	if r.Prompt != 0 {
 		l.Prompt = fmt.Sprintf("%016x", r.Prompt)
+	}
+	if r.Answer != 0 {
+		l.Answer = fmt.Sprintf("%016x", r.Answer)
 	}
 	if u := r.Usage; u != nil {
 		l.Input, l.Output, l.Cached = &u.Input, &u.Output, &u.Cached

@@ -44,6 +44,9 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 			}
 		}
 	}
+	if r.StartTemp != nil {
+		g.add("", fmt.Sprintf("hottest GPU %.0f °C before the start", *r.StartTemp))
+	}
 	if d := s.Summary.Definitions; d > 0 && d != metric.Definitions { // 0: by another program
 		g.add("formulas", fmt.Sprintf("definitions %d, today's are %d: see docs/metrics.md", d, metric.Definitions))
 	}

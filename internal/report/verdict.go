@@ -211,6 +211,9 @@ func (p *printer) basis(v lab.Verdict, hardware []correlate.Difference) {
 	if r.Drift != nil {
 		say("drift", change(*r.Drift, r)+" over 10 runs, taken out of the difference")
 	}
+	if a := v.Answers; a != nil {
+		say("answers", answers(*a))
+	}
 	if text := sensitivity(v); text != "" {
 		say("sensitivity", text)
 	}

@@ -32,6 +32,11 @@ func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Du
 		return fmt.Errorf("save plan: %w", err)
 	}
 	s := series{lab: l, plan: plan, arms: map[byte]Ready{'A': a, 'B': b}, began: time.Now(), limit: maxTime}
+	estimate, err := l.Estimate(plan)
+	if err != nil {
+		return err
+	}
+	s.left.guess = estimate.Run
 	for first := true; ; first = false {
 		runs, err := l.DB.PlanRuns(plan.ID)
 		if err != nil {
@@ -42,7 +47,7 @@ func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Du
 			return nil
 		}
 		if first && plan.Fresh {
-			if err := s.burnIn(ctx); err != nil {
+			if err := s.burnIn(ctx, step); err != nil {
 				return err
 			}
 		}
@@ -63,17 +68,21 @@ type series struct {
 	began   time.Time
 	limit   time.Duration // 0: none
 	longest time.Duration // of the runs so far
+	left    timeLeft
 }
 
-func (s *series) burnIn(ctx context.Context) error {
-	for _, arm := range []byte("AB") {
-		at := place{plan: &s.plan, arm: string(arm), step: "burn-in " + string(arm), burnIn: true}
+func (s *series) burnIn(ctx context.Context, next compare.Step) error {
+	for i, arm := range []byte("AB") {
+		at := place{plan: &s.plan, arm: string(arm), step: s.left.step("burn-in "+string(arm), burnIns(s.plan)-i+s.runsFrom(next)), burnIn: true}
 		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// runsFrom counts the measured runs of a plan from a block on.
+func (s *series) runsFrom(step compare.Step) int { return 2 * (s.plan.Pairs - step.Block + 1) }
 
 // late says whether another block would not end in time: whole blocks only, and decided by time alone, not by what was
 // seen.
@@ -93,12 +102,14 @@ func (s *series) cut(before compare.Step) error {
 // block makes both runs of a block.
 func (s *series) block(ctx context.Context, step compare.Step, slot int) error {
 	for i, arm := range []byte(step.Arms) {
-		at := place{plan: &s.plan, arm: string(arm), block: step.Block, try: step.Try, slot: slot + i, step: s.title(step)}
+		at := place{plan: &s.plan, arm: string(arm), block: step.Block, try: step.Try, slot: slot + i,
+			step: s.left.step(s.title(step), s.runsFrom(step)-i)}
 		start := time.Now()
 		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
 			return err
 		}
 		s.longest = max(s.longest, time.Since(start))
+		s.left.add(time.Since(start))
 	}
 	return nil
 }

@@ -156,6 +156,9 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	}
 	j.status.stage("starting", 0)
 	j.readBaseline(ctx)
+	if err := j.cool(ctx); err != nil {
+		return target{}, nil, err
+	}
 	if j.run.Experiment.Attached() {
 		facts, model, err := supervisor.Attach(ctx, j.lab.access(s, s.BaseURL), s.Model)
 		if err != nil {
@@ -417,7 +420,7 @@ func (j *job) seal() (lab.Sealed, error) {
 			Detail: "the server already ran: what it did before is not known"})
 	}
 	if err := j.writer.Seal(j.run, summary); err != nil {
-		return lab.Sealed{}, fmt.Errorf("seal run %s: %w", j.run.ID, err)
+		return lab.Sealed{}, err
 	}
 	j.status.end()
 	return lab.Sealed{Run: j.run, Summary: summary}, nil

@@ -27,6 +27,7 @@ type answer struct {
 type row struct {
 	seq  *sequence
 	hash uint64 // of its prompt
+	text byte   // of each of its tokens
 	made int    // tokens that came from the engine
 	sent int    // tokens that went out
 }
@@ -91,10 +92,20 @@ func (a *answer) fill() []*sequence {
 				seq.want, seq.finish = a.s.endOfText(a.job.MinTokens, a.job.want)
 			}
 			all = append(all, seq)
-			a.rows = append(a.rows, &row{seq: seq, hash: hash})
+			a.rows = append(a.rows, &row{seq: seq, hash: hash, text: a.s.text(hash)})
 		}
 	}
 	return all
+}
+
+// text is what the tokens of an answer to a prompt are.
+func (s *server) text(prompt uint64) byte {
+	f := s.c.faults
+	switch {
+	case float64(prompt%1000) < 1000*f.answers, f.answersVary > 0 && s.draw() < f.answersVary:
+		return otherText
+	}
+	return generatedText
 }
 
 // endOfText draws where a model would stop of itself.
@@ -222,7 +233,7 @@ func (a *answer) tell(w http.ResponseWriter, r *row, last bool) {
 			a.send(w, a.frames.opening(each.seq.row, each.seq.prompt))
 		}
 	}
-	p := part{row: r.seq.row, prompt: r.seq.prompt, first: r.sent == 0, tokens: r.made - r.sent, made: r.made, last: last && !a.job.Options.Usage}
+	p := part{row: r.seq.row, prompt: r.seq.prompt, text: r.text, first: r.sent == 0, tokens: r.made - r.sent, made: r.made, last: last && !a.job.Options.Usage}
 	if r.made == r.seq.want {
 		p.finish = r.seq.finish
 	}

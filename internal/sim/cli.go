@@ -178,6 +178,7 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
   --fail SPEC[,SPEC]    fail in one or more of these ways; times count from ready:
                         late-start=10s no-start exit-at-start=1 crash-after=3s crash-at-request=5 hang-after=3s
                         cut-streams=0.1 stream-errors=0.1 short=0.1 merge=0.3 slow-tokens=2x@5s
+                        answers=0.1 (other texts to that share of prompts) answers-vary=0.1 (to requests drawn anew)
                         warm-cache ignore-term wrong-name foreign-port
                         at a moment, several times if told so; the server's log says when each happened:
                         preempt=4@5s/80ms (the newest 4 requests lose their KV cache, and for 80 ms there is no room)

@@ -19,6 +19,8 @@ type faults struct {
 	streamErrors float64
 	short        float64
 	merge        float64 // share of tokens that come with the next one
+	answers      float64 // share of prompts whose answer is another than without the fault, the same at every start
+	answersVary  float64 // share of requests whose answer is, drawn anew
 	slowFactor   float64
 	slowAfter    time.Duration
 	warmCache    bool
@@ -73,6 +75,10 @@ func (f *faults) set(spec string) error {
 		f.short, err = share(value)
 	case "merge":
 		f.merge, err = share(value)
+	case "answers":
+		f.answers, err = share(value)
+	case "answers-vary":
+		f.answersVary, err = share(value)
 	case "slow-tokens":
 		f.slowFactor, f.slowAfter, err = factorAt(value)
 	case "throttle", "power-cap", "clock-drop":

@@ -20,6 +20,9 @@ func TestToldFaultsHappenToTheStreams(t *testing.T) {
 		"merge=1": func(s string) bool {
 			return strings.Count(s, `"text":"aaaa"`) == 1 && strings.Contains(s, `"completion_tokens":4`)
 		},
+		"answers=1":      func(s string) bool { return strings.Contains(s, `"text":"b"`) && !strings.Contains(s, `"text":"a"`) },
+		"answers=0":      func(s string) bool { return strings.Contains(s, `"text":"a"`) && !strings.Contains(s, `"text":"b"`) },
+		"answers-vary=1": func(s string) bool { return strings.Contains(s, `"text":"b"`) && !strings.Contains(s, `"text":"a"`) },
 	} {
 		web := serve(t, "--fail", fail)
 		if _, body := post(t, web.URL+"/v1/completions", streamed); !want(body) {

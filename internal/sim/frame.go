@@ -19,6 +19,7 @@ type frames struct {
 // generated is what every token of the simulator is: the text, and its id.
 const (
 	generatedText = 'a'
+	otherText     = 'b' // of answers that were told to be another
 	generatedID   = generatedText + firstByte
 )
 
@@ -59,6 +60,7 @@ func (f *frames) opening(row int, prompt []int32) []byte {
 type part struct {
 	row    int
 	prompt []int32 // of the row; asked for in the first frame of a completion
+	text   byte    // of a token
 	first  bool
 	tokens int // in this frame
 	made   int // with this frame
@@ -69,9 +71,9 @@ type part struct {
 func (f *frames) part(p part) []byte {
 	b := f.start(p.row)
 	if f.chat {
-		b = append(appendText(append(b, `"delta":{"content":`...), p.tokens), '}')
+		b = append(appendText(append(b, `"delta":{"content":`...), p.text, p.tokens), '}')
 	} else {
-		b = appendText(append(b, `"text":`...), p.tokens)
+		b = appendText(append(b, `"text":`...), p.text, p.tokens)
 	}
 	b = append(b, `,"logprobs":null,"finish_reason":`...)
 	if p.finish == "" {
@@ -150,10 +152,10 @@ func appendCounts(b []byte, prompt, made int) []byte {
 	return strconv.AppendInt(append(b, `,"completion_tokens":`...), int64(made), 10)
 }
 
-func appendText(b []byte, tokens int) []byte {
+func appendText(b []byte, text byte, tokens int) []byte {
 	b = append(b, '"')
 	for range tokens {
-		b = append(b, generatedText)
+		b = append(b, text)
 	}
 	return append(b, '"')
 }

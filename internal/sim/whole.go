@@ -63,7 +63,7 @@ func (a *answer) writeWhole(w http.ResponseWriter) {
 
 // choice is one text of a whole answer.
 func (a *answer) choice(i int, r *row) object {
-	text := strings.Repeat(string(rune(generatedText)), r.made)
+	text := strings.Repeat(string(rune(r.text)), r.made)
 	var ids any
 	if a.job.TokenIDs && a.s.t.minor >= 10 {
 		all := make([]int32, r.made)
