@@ -1,27 +1,37 @@
 package main
 
 import (
-	"os"
+	"encoding/json"
 	"regexp"
 	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-var batchOfOne = regexp.MustCompile(`(?m)^serve .*--max-num-seqs[ =]1( |$)`)
-
-// started WHAT MANY ONE wants so many servers with a batch of 32, and of one, to have been started since it was asked
-// last, by the file in which they are noted.
+// started RUNS MANY ONE wants as many servers with a batch of 32, and of one, to have been started as there are runs of
+// both arms in a list of runs, and at least so many: a run that the box spoilt is made again.
 func started(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: started WHAT MANY ONE")
+		ts.Fatalf("usage: started RUNS MANY ONE")
 	}
-	text := ts.ReadFile("starts")
-	ts.Check(os.Remove(ts.MkAbs("starts")))
-	one := len(batchOfOne.FindAllString(text, -1))
-	all := len(regexp.MustCompile(`(?m)^serve `).FindAllString(text, -1))
-	ts.Logf("%s: %d servers started, %d of them with max_num_seqs 1", args[0], all, one)
-	if strconv.Itoa(all-one) != args[1] || strconv.Itoa(one) != args[2] {
-		ts.Fatalf("%s: %d servers with a batch of 32 and %d with one were started, want %s and %s:\n%s", args[0], all-one, one, args[1], args[2], text)
+	var list struct {
+		Runs []struct {
+			Name string `json:"name"`
+		} `json:"runs"`
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &list))
+	made := map[string]int{}
+	for _, r := range list.Runs {
+		made[r.Name]++
+	}
+	starts := ts.ReadFile("starts")
+	for i, arm := range []struct{ name, batch string }{{"seqs-32", "32"}, {"seqs-1", "1"}} {
+		least, err := strconv.Atoi(args[i+1])
+		ts.Check(err)
+		n := len(regexp.MustCompile(`(?m)^serve .*--max-num-seqs[ =]`+arm.batch+`( |$)`).FindAllString(starts, -1))
+		ts.Logf("%s: %d servers started for %d runs", arm.name, n, made[arm.name])
+		if n != made[arm.name] || n < least {
+			ts.Fatalf("%s: %d servers were started for %d runs, want one each and at least %d:\n%s", arm.name, n, made[arm.name], least, starts)
+		}
 	}
 }

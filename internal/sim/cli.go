@@ -177,6 +177,7 @@ It takes the flags of ` + "`vllm serve`" + ` of the version it plays (a leading 
   --workers N           have N child processes, the first called VLLM::EngineCore; the server lives and dies with them
   --fail SPEC[,SPEC]    fail in one or more of these ways; times count from ready:
                         late-start=10s no-start exit-at-start=1 crash-after=3s crash-at-request=5 hang-after=3s
+                        restart-at-request=5 (from then on /metrics tells of a later start of the process)
                         cut-streams=0.1 stream-errors=0.1 short=0.1 merge=0.3 slow-tokens=2x@5s
                         answers=0.1 (other texts to that share of prompts) answers-vary=0.1 (to requests drawn anew)
                         warm-cache ignore-term wrong-name foreign-port

@@ -14,6 +14,7 @@ type faults struct {
 	exitAtStart  int // exit code; 0: no
 	crashAfter   time.Duration
 	crashAt      int // the request, counted from 1, that the engine dies of; 0: none
+	restartAt    int // the request, counted from 1, from which on /metrics tells of a later start; 0: none
 	hangAfter    time.Duration
 	cutStreams   float64 // shares of requests
 	streamErrors float64
@@ -65,6 +66,8 @@ func (f *faults) set(spec string) error {
 		f.crashAfter, err = time.ParseDuration(value)
 	case "crash-at-request":
 		f.crashAt, err = count(value)
+	case "restart-at-request":
+		f.restartAt, err = count(value)
 	case "hang-after":
 		f.hangAfter, err = time.ParseDuration(value)
 	case "cut-streams":

@@ -69,7 +69,7 @@ func number(v float64) string {
 func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	x := &exposition{labels: s.t.labels + fmt.Sprintf("model_name=%q", s.names()[0])}
 	if s.t.minor >= 10 {
-		x.process(s.started)
+		x.process(s.start())
 	}
 	if !s.c.switched("disable-log-stats", false) {
 		s.loop.lock(func() {
@@ -82,6 +82,14 @@ func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; version=1.0.0; charset=utf-8")
 	fmt.Fprint(w, x.String())
+}
+
+// start is when the process says that it started: told to, later than it did, as a server that was restarted would.
+func (s *server) start() time.Time {
+	if n := s.c.faults.restartAt; n > 0 && s.requests.Load() >= int64(n) {
+		return s.started.Add(time.Second)
+	}
+	return s.started
 }
 
 // process writes what the Python client library tells of its process; it is absent in 0.8.5.

@@ -287,11 +287,7 @@ func bind(host string, port int) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
-	err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) // connections of a server that ended hold nobody up
-	if err == nil {
-		err = syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte(ip)})
-	}
-	if err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte(ip)}); err != nil {
 		syscall.Close(fd)
 		return nil, fmt.Errorf("bind port %d: %w", port, err)
 	}
