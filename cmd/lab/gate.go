@@ -88,7 +88,7 @@ func judgePlan(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, 
 		}
 		gate.Hardware = between(arms)
 		if err := addAnswers(db, &gate.Verdict); err != nil {
-			return err
+			return gate, err
 		}
 	}
 	return gate, nil
