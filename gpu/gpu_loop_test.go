@@ -260,7 +260,7 @@ func TestAGPUIsLostByTheCodesThatSaySoAndByNoReasonGivenThreeTimes(t *testing.T)
 					asked++
 				}
 			}
-			if len(c.want) > 0 && asked > 2 {
+			if len(c.want) > 0 && asked > 4 { // a GPU that is not lost is asked twenty times and more
 				t.Errorf("%s: a lost GPU was asked %d times in a second", name, asked)
 			}
 		})
