@@ -75,12 +75,12 @@ func (s *Server) announce() (withdraw func(), err error) {
 	return func() { os.Remove(name) }, nil
 }
 
-// started finds the server of which only the announcement was written: the leader of a session that writes to its log, in
+// started finds the server of which only the announcement was written: the leader of a group that writes to its log, in
 // a folder that no other run has.
 func (r record) started() (process, bool) {
 	log := filepath.Join(r.Dir, stdoutLog)
 	for _, p := range processes() {
-		if target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", p.PID)); err == nil && target == log && p.session == p.PID {
+		if target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", p.PID)); err == nil && target == log && p.group == p.PID {
 			return p, true
 		}
 	}
@@ -159,7 +159,7 @@ func (o Orphan) living() []process {
 			proven = append(proven, p)
 		}
 	}
-	if !slices.ContainsFunc(proven, func(p process) bool { return p.group == o.Group || p.session == o.Group }) {
+	if !slices.ContainsFunc(proven, func(p process) bool { return p.group == o.Group }) {
 		return proven // the group's number may be somebody else's by now
 	}
 	for _, p := range family(all, o.Group, o.record.Root.Start) {

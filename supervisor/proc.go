@@ -11,13 +11,12 @@ import (
 
 // process is one line of /proc/PID/stat.
 type process struct {
-	PID     int    `json:"pid"`
-	Start   uint64 `json:"start"` // clock ticks since boot: with the pid it names one process for ever
-	Name    string `json:"name"`  // at most 15 bytes: VLLM::EngineCor
-	parent  int
-	group   int
-	session int
-	state   byte
+	PID    int    `json:"pid"`
+	Start  uint64 `json:"start"` // clock ticks since boot: with the pid it names one process for ever
+	Name   string `json:"name"`  // at most 15 bytes: VLLM::EngineCor
+	parent int
+	group  int
+	state  byte
 }
 
 // gone says that nothing is left of it but its exit status.
@@ -49,7 +48,7 @@ func parseStat(text []byte) (process, error) {
 	numbers := []struct {
 		field string
 		into  *int
-	}{{strings.TrimSpace(string(text[:open])), &p.PID}, {fields[1], &p.parent}, {fields[2], &p.group}, {fields[3], &p.session}}
+	}{{strings.TrimSpace(string(text[:open])), &p.PID}, {fields[1], &p.parent}, {fields[2], &p.group}}
 	for _, n := range numbers {
 		v, err := strconv.Atoi(n.field)
 		if err != nil {
@@ -84,14 +83,14 @@ func processes() []process {
 	return all
 }
 
-// family keeps those that share the group or the session of the leader, and their descendants: a child that made a
-// session of its own still belongs to the server.
+// family keeps those that share the group of the leader, and their descendants: a child that made a group or a session of
+// its own still belongs to the server.
 func family(all []process, leader int, start uint64) []process {
 	ours := map[int]bool{}
 	for grew := true; grew; {
 		grew = false
 		for _, p := range all {
-			if ours[p.PID] || p.Start < start || !(p.group == leader || p.session == leader || ours[p.parent]) {
+			if ours[p.PID] || p.Start < start || !(p.group == leader || ours[p.parent]) {
 				continue
 			}
 			ours[p.PID], grew = true, true

@@ -42,7 +42,7 @@ type Server struct {
 	launch Launch
 	o      Options
 	cmd    *exec.Cmd
-	root   process // the process that was started: leader of its session and group
+	root   process // the process that was started: leader of its group
 	temp   string
 	state  string // file that names this server for the orphan hunt
 	shm    map[string]bool
@@ -71,7 +71,8 @@ type Server struct {
 	stopped  lab.Stop
 }
 
-// Start starts the server in a session and process group of its own and returns at once.
+// Start starts the server in a process group of its own, but in lab's session, and returns at once: a session is a
+// scheduling group of its own to the kernel (docs/decisions/002-session.md), and the client would starve beside the server.
 //
 // The child gets no parent-death signal: Linux ties it to the thread that forked, which the Go runtime may end at any
 // time, it would reach the API process only (whose engine then lives on with the GPU), and a SIGTERM is lost while the
@@ -127,7 +128,7 @@ func (s *Server) spawn() error {
 	// Real files: with a writer, Wait would not return before the last orphan has closed the pipe.
 	s.cmd.Stdout, s.cmd.Stderr = out[0], out[1]
 	s.cmd.Env = s.environment()
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not with Setpgid as well: the start would fail
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C in the terminal is lab's to handle
 	s.log.startup.begin(s.o.Clock.Now())
 	withdraw, err := s.announce()
 	if err != nil {
@@ -257,7 +258,7 @@ func (s *Server) URL() string { return s.api.base }
 // PID is the root process.
 func (s *Server) PID() int { return s.root.PID }
 
-// Group lists the living processes of the server: its group, its session and their descendants.
+// Group lists the living processes of the server: its group and their descendants.
 func (s *Server) Group() []int {
 	var pids []int
 	for _, p := range s.look() {

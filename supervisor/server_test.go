@@ -104,6 +104,21 @@ func stageNames(stages []lab.Stage) string {
 	return strings.Join(names, " ")
 }
 
+// The kernel shares out cores by session first.
+func TestAServerHasAGroupOfItsOwnInTheSessionOfItsClient(t *testing.T) {
+	t.Parallel()
+	s := launchChild(t, "good", nil)
+	group, err := syscall.Getpgid(s.PID())
+	if err != nil || group != s.PID() {
+		t.Errorf("group %d of pid %d, %v", group, s.PID(), err)
+	}
+	theirs, _, _ := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(s.PID()), 0, 0)
+	ours, _, _ := syscall.RawSyscall(syscall.SYS_GETSID, 0, 0, 0)
+	if theirs != ours {
+		t.Errorf("session %d, the client's %d", theirs, ours)
+	}
+}
+
 func TestAServerThatDoesNotObeyIsKilledWithEverythingItStarted(t *testing.T) {
 	for _, c := range []struct {
 		behaviour string
@@ -437,7 +452,7 @@ func TestAPortThatIsBoundButSilentIsTaken(t *testing.T) {
 func TestAProcessNameMayLookLikeFields(t *testing.T) {
 	line := "42 (a) S 1 (b) R 7 42 43 0 -1 4194304 1 0 0 0 1 2 3 4 20 0 1 0 987654 1 2 3"
 	p, err := parseStat([]byte(line))
-	if err != nil || p.Name != "a) S 1 (b" || p.parent != 7 || p.group != 42 || p.session != 43 || p.Start != 987654 {
+	if err != nil || p.Name != "a) S 1 (b" || p.parent != 7 || p.group != 42 || p.Start != 987654 {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
