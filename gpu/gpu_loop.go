@@ -207,9 +207,10 @@ func (g *gpuLoop) look() {
 		return
 	}
 	period := min(slowestPeriod, 2*g.fast.period)
+	used, may := lab.Apart(100*share, 100*mostCPU, 1)
 	g.event(lab.Event{At: g.clock.Now(), Kind: lab.SamplerNote, Detail: fmt.Sprintf(
-		"power and energy are read every %s instead of %s: the sampler used %.1f %% of a core (limit %.0f %%), and a reading took %s at the 95th percentile (limit %.0f %% of the period)",
-		period, g.fast.period, 100*share, 100*mostCPU, call.Round(10*time.Microsecond), 100*mostCall)})
+		"power and energy are read every %s instead of %s: the sampler used %s %% of a core (limit %s %%), and a reading took %s at the 95th percentile (limit %.0f %% of the period)",
+		period, g.fast.period, used, may, call.Round(10*time.Microsecond), 100*mostCall)})
 	g.repace(g.fast, period)
 	g.paced(period)
 }

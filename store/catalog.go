@@ -31,7 +31,7 @@ type Entry struct {
 	Started  time.Time       `json:"started"`
 	Took     time.Duration   `json:"took"`
 	Headline []lab.Figure    `json:"headline,omitempty"` // the telling figures of the judged phases
-	Key      string          `json:"key"`
+	Key      string          `json:"does"`               // Experiment.Key(); absent in a catalog with keys of an earlier formula
 	Tags     []string        `json:"tags,omitempty"`
 	Imported string          `json:"imported,omitempty"` // hash of the result that it was read from
 	Problem  string          `json:"problem,omitempty"`  // why the run file cannot be read; only ID is known then
@@ -41,7 +41,7 @@ func entryOf(s lab.Sealed) Entry {
 	run := s.Run
 	e := Entry{
 		ID: run.ID, Name: run.Experiment.Name, Model: run.Experiment.Server.Model, Arm: run.Arm, Block: run.Block, Sweep: run.Sweep, Baseline: run.Baseline,
-		Outcome: run.Outcome, Valid: run.Valid(), Profiled: run.Profile != nil, Started: run.Epoch.Wall, Took: run.Ended, Key: run.Key, Tags: run.Tags,
+		Outcome: run.Outcome, Valid: run.Valid(), Profiled: run.Profile != nil, Started: run.Epoch.Wall, Took: run.Ended, Key: run.Experiment.Key(), Tags: run.Tags,
 	}
 	if e.Model == "" {
 		e.Model = run.Experiment.Server.BaseURL
@@ -134,7 +134,8 @@ func (db *DB) mend(ids []string, known []Entry) []Entry {
 	for _, id := range ids {
 		e, ok := byID[id]
 		delete(byID, id)
-		if !ok || e.Outcome == lab.Live { // a live run may have ended since
+		keyless := ok && e.Key == ""
+		if !ok || keyless || e.Outcome == lab.Live { // a live run may have ended since
 			sealed, err := db.Sealed(id)
 			if errors.As(err, new(*RefError)) {
 				continue // removed a moment ago
@@ -147,7 +148,7 @@ func (db *DB) mend(ids []string, known []Entry) []Entry {
 				continue
 			}
 			e = entryOf(sealed)
-			if !ok || e.Outcome != lab.Live {
+			if !ok || keyless || e.Outcome != lab.Live {
 				found = append(found, sealed)
 			}
 		}

@@ -68,6 +68,31 @@ func TestAListLineIsWhatTheRunSays(t *testing.T) {
 	}}, got)
 }
 
+func TestAnEntryWhoseKeyIsOfAnEarlierFormulaIsReadAnew(t *testing.T) {
+	db := open(t, t.TempDir())
+	run := sealed(t, db, "20261123-140512-k3f9", nil)
+	want, err := db.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.changeCatalog(func(tx *bbolt.Tx) error {
+		old := want[0]
+		old.Key = ""
+		return put(tx, "runs", run.ID, old)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := db.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, want, got)
+	var kept Entry
+	if err := db.viewCatalog(func(tx *bbolt.Tx) error { _, err := get(tx, "runs", run.ID, &kept); return err }); err != nil || kept.Key != run.Experiment.Key() {
+		t.Errorf("the catalog holds key %q, %v", kept.Key, err)
+	}
+}
+
 func TestTheListFollowsTheFiles(t *testing.T) {
 	db, other := open(t, t.TempDir()), open(t, t.TempDir())
 	const first, second, third = "20261123-140000-aaaa", "20261123-140001-aaaa", "20261123-140002-aaaa"

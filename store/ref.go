@@ -13,7 +13,7 @@ import (
 // RefError is a reference that names no run, A/B or sweep, or more than one.
 type RefError struct {
 	Ref        string
-	What       string   // "run", "A/B" or "sweep"
+	What       string   // "run", "A/B", "sweep" or "baseline"
 	Candidates []string // of an ambiguous prefix
 }
 
@@ -26,10 +26,14 @@ func (e *RefError) Error() string {
 		}
 		return fmt.Sprintf("%q begins the ids of %d %ss (%s): type more of it", e.Ref, n, e.What, shown)
 	}
-	if e.What == "sweep" {
-		return fmt.Sprintf("no sweep %q in the store; `lab show` of one of its runs names it", e.Ref)
+	where := "`lab list` shows what there is"
+	switch e.What {
+	case "sweep":
+		where = "`lab show` of one of its runs names it"
+	case "baseline":
+		where = "`lab baseline list` shows what there is"
 	}
-	return fmt.Sprintf("no %s %q in the store; `lab list` shows what there is", e.What, e.Ref)
+	return fmt.Sprintf("no %s %q in the store; %s", e.What, e.Ref, where)
 }
 
 // Resolve finds the one run that a reference means: its id, a unique prefix of it, @last, or @last~N for the Nth before

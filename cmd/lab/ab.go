@@ -55,7 +55,7 @@ func (o *abOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.ask.Plan, "plan", "standard", "quick (3 pairs), standard (judged after 4, 6 and 8) or strict (after 4, 6, 8 and 10)")
 	cmd.Flags().IntVar(&o.ask.Pairs, "pairs", 0, "a fixed number of pairs of runs, judged once (default: as the plan says)")
 	cmd.Flags().Uint64Var(&o.ask.Seed, "seed", 0, "seed of the coin that chooses the first arm (default: drawn)")
-	cmd.Flags().Var((*percent)(&o.ask.Margin), "margin", "relative difference that does not matter, such as 5% (default: as the files say)")
+	cmd.Flags().Var((*percent)(&o.ask.Margin), "margin", "difference that does not matter, such as 5%; of shares in percentage points (default: as the files say)")
 	cmd.Flags().DurationVar(&o.ask.MaxTime, "max-time", 0, "leave out pairs that do not fit into this time")
 	o.gate.addFlags(cmd)
 	cmd.Flags().StringVar(&o.resume, "resume", "", "go on with the A/B of this `ID` (default: the last)")
@@ -99,6 +99,7 @@ func abOf(cmd *cobra.Command, b *bench, readyA, readyB runner.Ready, o abOptions
 	if plan, err = b.lab.Bound(plan, o.ask); err != nil {
 		return err
 	}
+	readyA.Experiment.Margin, readyB.Experiment.Margin = plan.Margin, plan.Margin // the checks of each run go by it too
 	if o.dryRun {
 		return printPlan(cmd, b, plan, readyA, readyB, o)
 	}
@@ -180,10 +181,11 @@ func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 	for _, r := range []runner.Ready{readyA, readyB} {
 		if r.Experiment.Profile != nil { // a run more; how long the server writes nobody knows
 			estimate.Starts++
+			estimate.Extra++
 			estimate.Total += estimate.Run
 		}
 	}
-	shown := report.Estimate{Starts: estimate.Starts, Run: estimate.Run, Total: estimate.Total, Basis: estimate.Basis,
+	shown := report.Estimate{Made: estimate.Made, Starts: estimate.Starts, Extra: estimate.Extra, Run: estimate.Run, Total: estimate.Total, Basis: estimate.Basis,
 		CV: estimate.CV, CVBasis: estimate.CVBasis, MDE: estimate.MDE}
 	if o.json {
 		return report.PlanJSON(cmd.OutOrStdout(), plan, shown)

@@ -170,8 +170,8 @@ func captureRuns(cmd *cobra.Command, b *bench, name string, refs []string, o set
 		switch {
 		case !sealed.Run.Valid() || sealed.Run.Imported != nil:
 			return &usageError{fmt.Errorf("lab baseline set: run %s must not be judged, so it makes no baseline", id)}
-		case first.ID != "" && sealed.Run.Key != first.Key:
-			return &usageError{fmt.Errorf("lab baseline set: runs %s and %s are of different experiments", first.ID, id)}
+		case first.ID != "" && !sealed.Run.Experiment.Alike(first.Experiment):
+			return &usageError{fmt.Errorf("lab baseline set: runs %s and %s are of different experiments, or of one at different rates", first.ID, id)}
 		case first.ID == "":
 			first = sealed.Run
 		}

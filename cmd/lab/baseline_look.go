@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -71,7 +72,13 @@ func baselineHistory(cmd *cobra.Command, name string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	h := compare.HistoryOf(runs)
+	first, err := db.Sealed(was.Runs[0].ID)
+	if err != nil {
+		return err
+	}
+	captured := first.Run.Experiment
+	runs = slices.DeleteFunc(runs, func(r lab.Sealed) bool { return !r.Run.Experiment.Alike(captured) })
+	h := compare.HistoryOf(captured, runs)
 	if asJSON {
 		return report.HistoryJSON(cmd.OutOrStdout(), name, h)
 	}

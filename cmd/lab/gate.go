@@ -26,7 +26,7 @@ type gateOptions struct {
 
 func (o *gateOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.gate, "gate", false, "exit 7 when B is worse or a trade-off, 8 when the call is inconclusive")
-	cmd.Flags().StringArrayVar(&o.failOn, "fail-on", nil, "exit 7 where this `RULE` is broken, 8 where it is undecided, such as 'ttft.p99 > +5%' (of A) or 'e2el.p95 > 2s' (of B alone); may be repeated")
+	cmd.Flags().StringArrayVar(&o.failOn, "fail-on", nil, "exit 7 where this `RULE` is broken, 8 where it is undecided, such as 'ttft.p99 > +5%' (of A), 'goodput < -2pp' (points, of A) or 'e2el.p95 > 2s' (of B alone); may be repeated")
 	cmd.Flags().StringVar(&o.junit, "junit", "", "also write the result as JUnit XML to `FILE`")
 	cmd.Flags().StringVar(&o.markdown, "markdown", "", "also write the result as Markdown to `FILE`")
 }

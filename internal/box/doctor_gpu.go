@@ -107,7 +107,8 @@ func card(d lab.Device, found gpu.Found) []Check {
 	}
 	if d.PowerLimitW > 0 && d.DefaultPowerLimitW > 0 {
 		if d.PowerLimitW < d.DefaultPowerLimitW {
-			add(Doubt, fmt.Sprintf("-pl %.0f", d.DefaultPowerLimitW), "power limit %.0f W is below the default of %.0f W", d.PowerLimitW, d.DefaultPowerLimitW)
+			is, usual := lab.Apart(d.PowerLimitW, d.DefaultPowerLimitW, 0)
+			add(Doubt, fmt.Sprintf("-pl %.0f", d.DefaultPowerLimitW), "power limit %s W is below the default of %s W", is, usual)
 		} else {
 			add(Good, "", "power limit %.0f W (default %.0f W)", d.PowerLimitW, d.DefaultPowerLimitW)
 		}

@@ -75,9 +75,10 @@ func (c Calibration) Floor(v lab.Verdict) (lab.Finding, bool) {
 	}
 	unit := "%"
 	if n.Absolute {
-		unit = "points"
+		unit = "pp"
 	}
+	seen, least := lab.Apart(math.Abs(v.Primary.Delta)*100, floor*100, 1)
 	return lab.Finding{Code: "below-floor", Level: lab.Warning, Detail: fmt.Sprintf(
-		"the difference is smaller than what %d pairs can tell on this box: by its calibration %s runs vary by %.2g %s, so %.2g %[4]s is seen in 80 %% of cases",
-		v.Look.Pairs, c.Plan, n.CV*100, unit, floor*100)}, true
+		"the difference of %s %s is smaller than what %d pairs can tell on this box: by its calibration %s runs vary by %.2g %[2]s, so %[6]s %[2]s is seen in 80 %% of cases",
+		seen, unit, v.Look.Pairs, c.Plan, n.CV*100, least)}, true
 }

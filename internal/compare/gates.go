@@ -59,7 +59,9 @@ func hitsApart(plan lab.Plan, pair []lab.Sealed) string {
 		a, hasA := pair[0].Summary.Figure(p.Name, "prefix_hit_share")
 		b, hasB := pair[1].Summary.Figure(p.Name, "prefix_hit_share")
 		if p.Judged && hasA && hasB && math.Abs(a.Value-b.Value) > maxHitsApart {
-			return fmt.Sprintf("cache-apart: phase %s: %.1f %% of the prompt tokens were in the prefix cache in one run of the pair and %.1f %% in the other", p.Name, a.Value*100, b.Value*100)
+			apart, may := lab.Apart(math.Abs(a.Value-b.Value)*100, maxHitsApart*100, 1)
+			return fmt.Sprintf("cache-apart: phase %s: %.1f %% of the prompt tokens were in the prefix cache in one run of the pair and %.1f %% in the other: %s pp apart (at most %s pp may be)",
+				p.Name, a.Value*100, b.Value*100, apart, may)
 		}
 	}
 	return ""

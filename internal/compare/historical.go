@@ -112,17 +112,20 @@ func values(phase string, m metric.Metric, runs []lab.Sealed) ([]float64, bool) 
 func HistoricalRules(v lab.Verdict, rules []Rule) []Ruling {
 	var all []Ruling
 	for _, r := range rules {
-		out := Ruling{Rule: r.Text, Outcome: Undecided, Why: "there is no such figure"}
+		m, _ := metric.Find(r.Metric)
+		out := r.undecided(m)
+		out.Why = "there is no such figure"
 		for _, row := range append([]lab.Row{v.Primary}, v.Rows...) {
 			if row.Metric != r.Metric || r.Phase != "" && row.Phase != r.Phase || r.Phase == "" && row.Phase != v.Plan.Phase && row.Phase != metric.WholeRun {
 				continue
 			}
-			out.Seen = row.Delta
+			seen := row.Delta
 			if !r.OfA {
-				out.Seen, out.Unit = row.B, row.Unit
+				seen = row.B
 			}
+			out.Seen = &seen
 			out.Outcome, out.Why = Passed, "within the limit as seen; the two were not measured in turn"
-			if r.Above && out.Seen > r.Limit || !r.Above && out.Seen < r.Limit {
+			if r.Above && seen > r.Limit || !r.Above && seen < r.Limit {
 				out.Outcome, out.Why = Broken, "beyond the limit as seen; the two were not measured in turn"
 			}
 			break
@@ -141,13 +144,10 @@ type History struct {
 	Points []Point `json:"points"`
 }
 
-// HistoryOf is the history of what decides, over runs in order of time.
-func HistoryOf(runs []lab.Sealed) History {
-	if len(runs) == 0 {
-		return History{}
-	}
+// HistoryOf is the history of what decides by an experiment, over runs like it in order of time.
+func HistoryOf(e lab.Experiment, runs []lab.Sealed) History {
 	var h History
-	h.Phase, h.Metric = deciding(runs[0].Run.Experiment)
+	h.Phase, h.Metric = deciding(e)
 	m, _ := metric.Find(h.Metric)
 	h.Unit, h.Higher = m.Unit, m.Sense == metric.Higher
 	for _, r := range runs {

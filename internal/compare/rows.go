@@ -150,7 +150,8 @@ func compareRow(plan lab.Plan, phase string, m metric.Metric, blocks []block, at
 	row.A, row.B = scale(average(s.of(0))), scale(average(s.of(1)))
 	judgeRow(&row, plan, m, s)
 	if strings.HasSuffix(m.Name, ".p99") && tail < comparableTail {
-		row.Call, row.Reason = "", fmt.Sprintf("a run has %.0f independent requests beyond its p99, and below %d it is not comparable", tail, comparableTail)
+		has, needs := lab.Apart(tail, comparableTail, 0)
+		row.Call, row.Reason = "", fmt.Sprintf("a run has %s independent requests beyond its p99, and below %s it is not comparable", has, needs)
 	}
 	return row, s, true
 }

@@ -13,18 +13,20 @@ import (
 )
 
 // Rule is a condition under which a gate fails: a metric of B above or below a limit. A limit in per cent is of A
-// ("ttft.p99 > +5%"; of a share, such as goodput, percentage points), any other is of B alone ("ttft.p99 > 500ms").
+// ("ttft.p99 > +5%"), and so is one in percentage points of a share ("goodput < -2pp"); any other is of B alone
+// ("ttft.p99 > 500ms", "goodput < 0.95").
 type Rule struct {
-	Text   string  // as it was written
+	Text   string  // as it was written; points as points
 	Metric string  // of the catalogue
 	Phase  string  // empty: the deciding phase
 	Above  bool    // fails above the limit; false: below
-	Limit  float64 // of A where OfA, else in the metric's unit
+	Limit  float64 // of A where OfA, of shares as a difference in the metric's unit; else in the metric's unit
 
-	OfA bool // the limit is relative to A
+	OfA bool // the limit is of the difference to A
 }
 
-// ParseRule reads a rule, such as "ttft.p99 > +5%", "output_throughput@saturated < -3%" or "e2el.p95 > 2s".
+// ParseRule reads a rule, such as "ttft.p99 > +5%", "output_throughput@saturated < -3%", "goodput < -2pp" or
+// "e2el.p95 > 2s".
 func ParseRule(text string) (Rule, error) {
 	r := Rule{Text: strings.TrimSpace(text)}
 	bad := func(format string, args ...any) (Rule, error) {
@@ -45,21 +47,60 @@ func ParseRule(text string) (Rule, error) {
 		return bad("unknown metric %q; docs/metrics.md lists them", name)
 	}
 	limit := strings.TrimSpace(text[at+1:])
-	if number, ok := strings.CutSuffix(limit, "%"); ok {
-		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v <= -100 {
-			return bad("%q is no limit in per cent", limit)
+	read := absolute
+	if strings.HasSuffix(limit, "%") || strings.HasSuffix(limit, "pp") {
+		read, r.OfA = relative, true
+		if m.Share {
+			read = points
 		}
-		r.Limit, r.OfA = v/100, true
-		return r, nil
 	}
-	v, err := absolute(limit, m.Unit)
-	if err != nil {
+	var err error
+	if r.Limit, err = read(limit, m.Unit); err != nil {
 		return bad("%v", err)
 	}
-	r.Limit = v
+	if r.OfA && m.Share {
+		r.Text = fmt.Sprintf("%s %c %s", strings.TrimSpace(text[:at]), text[at], inPoints(r.Limit, m.Unit))
+	}
 	return r, nil
 }
+
+// relative reads a limit of A in per cent.
+func relative(text, _ string) (float64, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("%q: points (pp) are for shares, such as goodput; write per cent", text)
+	case err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v <= -100:
+		return 0, fmt.Errorf("%q is no limit in per cent", text)
+	}
+	return v / 100, nil
+}
+
+// points reads the limit of a difference of shares, in percentage points. With "%" it needs its sign: "95%" could as well
+// be meant of B alone.
+func points(text, unit string) (float64, error) {
+	number, pp := strings.CutSuffix(text, "pp")
+	number = strings.TrimSpace(strings.TrimSuffix(number, "%"))
+	v, err := strconv.ParseFloat(number, 64)
+	switch {
+	case err != nil || !(math.Abs(v) <= 100):
+		return 0, fmt.Errorf("%q is no limit in percentage points, such as -2pp", text)
+	case !pp && number[0] != '+' && number[0] != '-':
+		return 0, fmt.Errorf("%q can mean two things: write %g for the figure of B alone, or points for a difference to A, such as -2pp", text, v/pointsIn(unit))
+	}
+	return v / pointsIn(unit), nil
+}
+
+// pointsIn are the percentage points in one of a share's unit.
+func pointsIn(unit string) float64 {
+	if unit == "%" {
+		return 1
+	}
+	return 100
+}
+
+func inPoints(v float64, unit string) string { return fmt.Sprintf("%+.4g pp", v*pointsIn(unit)) }
 
 // absolute reads a limit in the metric's unit: a duration where that is seconds, else a number.
 func absolute(text, unit string) (float64, error) {
@@ -71,7 +112,10 @@ func absolute(text, unit string) (float64, error) {
 		return d.Seconds(), nil
 	}
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+	switch wrong := err != nil || math.IsNaN(v) || math.IsInf(v, 0); {
+	case unit == "share" && (wrong || v < 0 || v > 1):
+		return 0, fmt.Errorf("%q is neither a share from 0 to 1 nor points of a difference, such as -2pp", text)
+	case wrong:
 		return 0, fmt.Errorf("%q is neither per cent nor a number of %s", text, unit)
 	}
 	return v, nil
@@ -105,20 +149,26 @@ func Harm(plan lab.Plan) Rule {
 	if !r.Above {
 		r.Limit = -plan.Margin
 	}
-	r.Text = fmt.Sprintf("%s %s %+.4g%%", r.Metric, map[bool]string{true: ">", false: "<"}[r.Above], r.Limit*100)
+	limit := fmt.Sprintf("%+.4g%%", r.Limit*100)
+	if m.Share {
+		limit = inPoints(r.Limit, m.Unit)
+	}
+	r.Text = fmt.Sprintf("%s %s %s", r.Metric, map[bool]string{true: ">", false: "<"}[r.Above], limit)
 	return r
 }
 
 // Ruling is what became of a rule.
 type Ruling struct {
-	Rule    string   `json:"rule"`
-	Outcome Outcome  `json:"outcome"`
-	Seen    float64  `json:"seen"`           // B against A (relative, of shares absolute), or B alone in Unit
-	Unit    string   `json:"unit,omitempty"` // of a limit on B alone
-	Low     *float64 `json:"low,omitempty"`
-	High    *float64 `json:"high,omitempty"`
-	Level   float64  `json:"level,omitempty"` // of each of the two bounds, one-sided
-	Why     string   `json:"why"`
+	Rule     string   `json:"rule"`
+	Outcome  Outcome  `json:"outcome"`
+	Limit    float64  `json:"limit"`              // of Seen
+	Seen     *float64 `json:"seen,omitempty"`     // B against A, relative unless Absolute; or B alone
+	Unit     string   `json:"unit,omitempty"`     // of B alone, and of a difference that is Absolute
+	Absolute bool     `json:"absolute,omitempty"` // a difference of shares, in their own unit
+	Low      *float64 `json:"low,omitempty"`
+	High     *float64 `json:"high,omitempty"`
+	Level    float64  `json:"level,omitempty"` // of each of the two bounds, one-sided
+	Why      string   `json:"why"`
 }
 
 // Outcome of a rule.
@@ -145,13 +195,20 @@ func Rules(plan lab.Plan, runs []lab.Sealed, rules []Rule) []Ruling {
 	return all
 }
 
-func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
-	out := Ruling{Rule: r.Text, Outcome: Undecided, Level: 1 - plan.Alpha}
-	phase := r.phase(plan)
-	m, _ := metric.Find(r.Metric)
-	if !r.OfA {
+// undecided is a ruling before anything was looked at.
+func (r Rule) undecided(m metric.Metric) Ruling {
+	out := Ruling{Rule: r.Text, Outcome: Undecided, Limit: r.Limit, Absolute: r.OfA && m.Share}
+	if !r.OfA || m.Share {
 		out.Unit = m.Unit
 	}
+	return out
+}
+
+func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
+	m, _ := metric.Find(r.Metric)
+	out := r.undecided(m)
+	out.Level = 1 - plan.Alpha
+	phase := r.phase(plan)
 	if len(blocks) == 0 {
 		out.Why = fmt.Sprintf("the %d valid pairs of the first look are not there, and before it nothing is estimated", plan.LookAt()[0])
 		return out
@@ -167,7 +224,8 @@ func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
 		harm = -1
 	}
 	scale := r.scale(m)
-	out.Seen = scale(estimate)
+	seen := scale(estimate)
+	out.Seen = &seen
 	if !ok {
 		out.Why = "too few runs, or too much noise, for bounds"
 		return out
@@ -178,7 +236,7 @@ func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
 		out.Why = row.Reason
 		return out
 	}
-	limit, least := harm*r.Limit, harm*out.Seen
+	limit, least := harm*r.Limit, harm*seen
 	worst, best := max(harm*low, harm*high), min(harm*low, harm*high)
 	switch {
 	case worst < limit:

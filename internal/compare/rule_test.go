@@ -2,6 +2,7 @@ package compare
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"lab/internal/lab"
@@ -13,11 +14,27 @@ func TestARuleIsReadOrRefusedWithWhatToWrite(t *testing.T) {
 		"output_throughput@saturated<-3%": {Metric: "output_throughput", Phase: "saturated", Limit: -.03, OfA: true},
 		" e2el.p95 > 1500ms":              {Metric: "e2el.p95", Above: true, Limit: 1.5},
 		"energy_per_token > 0.25":         {Metric: "energy_per_token", Above: true, Limit: .25},
+		"goodput < -2pp":                  {Metric: "goodput", Limit: -.02, OfA: true},
+		"goodput@load<-2 %":               {Metric: "goodput", Phase: "load", Limit: -.02, OfA: true},
+		"error_share > 1.5 pp":            {Metric: "error_share", Above: true, Limit: .015, OfA: true},
+		"gpu_util.mean < -5pp":            {Metric: "gpu_util.mean", Limit: -5, OfA: true},
+		"goodput < 0.95":                  {Metric: "goodput", Limit: .95},
 	} {
 		got, err := ParseRule(text)
 		want.Text = got.Text
 		if err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+		if again, err := ParseRule(got.Text); err != nil || again != got {
+			t.Errorf("%q is told as %q, which reads as %+v, %v", text, got.Text, again, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"goodput < 95%": "write 0.95 for the figure of B alone, or points for a difference to A, such as -2pp", "goodput < 95": "a share from 0 to 1",
+		"ttft.p99 > 5pp": "write per cent", "goodput < xpp": "such as -2pp", "goodput < %": "such as -2pp", "error_share > 101pp": "such as -2pp",
+	} {
+		if r, err := ParseRule(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q was read as %+v, %v; want …%s…", text, r, err, want)
 		}
 	}
 	for _, text := range []string{"", "ttft.p99", "ttft.p98 > 5%", "ttft.p99 > 5", "ttft.p99 > x%", "goodput < NaN", "ttft.p99 > -100%"} {
@@ -63,6 +80,24 @@ func TestTheNonInferiorityGateErrsAsOftenAsPublished(t *testing.T) {
 	}
 	if n := count(.05); n[Broken] < 395 {
 		t.Errorf("a harm of 5 %%: %v", n)
+	}
+}
+
+func TestTheRuleOfAShareIsToldInPointsOfIt(t *testing.T) {
+	plan, runs := experiment("ABBAABBA", []float64{.970, .910, .912, .968, .972, .908, .911, .969})
+	relabel(&plan, runs, "goodput")
+	harm := Harm(plan)
+	if harm.Text != "goodput < -3 pp" || harm.Limit != -.03 {
+		t.Errorf("the rule of a check: %+v", harm)
+	}
+	got := Rules(plan, runs, []Rule{harm})[0]
+	if got.Outcome != Broken || !got.Absolute || got.Unit != "share" || got.Limit != -.03 || got.Seen == nil {
+		t.Errorf("%+v", got)
+	}
+	near(t, "seen", *got.Seen, .91025-.96975, 1e-12)
+	plan.Primary = "tpot.mean"
+	if text := Harm(plan).Text; text != "tpot.mean > +3%" {
+		t.Errorf("the rule of a latency: %q", text)
 	}
 }
 

@@ -20,7 +20,7 @@ func startTemperatures(blocks []block) (lab.Finding, bool) {
 		if one.StartTemp == nil || other.StartTemp == nil || math.Abs(*one.StartTemp-*other.StartTemp) <= maxStartApart {
 			continue
 		}
-		pairs = append(pairs, fmt.Sprintf("pair %d: %.0f °C in run %s (%s), %.0f °C in run %s (%s)",
+		pairs = append(pairs, fmt.Sprintf("pair %d: %.4g °C in run %s (%s), %.4g °C in run %s (%s)",
 			one.Block, *one.StartTemp, one.ID, one.Arm, *other.StartTemp, other.ID, other.Arm))
 	}
 	if len(pairs) == 0 {

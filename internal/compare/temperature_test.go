@@ -20,7 +20,7 @@ func TestAPairThatStartedMoreThanFiveDegreesApartIsFlagged(t *testing.T) {
 	if i < 0 {
 		t.Fatalf("no warning: %v", v.Warnings)
 	}
-	if text := v.Warnings[i].Detail; !strings.HasPrefix(text, "1 of 4 pairs") || !strings.Contains(text, "pair 2: 61 °C") || !strings.Contains(text, "66 °C") {
+	if text := v.Warnings[i].Detail; !strings.HasPrefix(text, "1 of 4 pairs") || !strings.Contains(text, "pair 2: 61 °C") || !strings.Contains(text, "66.5 °C") {
 		t.Error(text)
 	}
 }

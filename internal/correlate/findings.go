@@ -25,8 +25,9 @@ func (v *view) findings(l *ledger) []lab.Finding {
 	}
 	if l != nil {
 		if off := l.integrated/l.matched - 1; l.matchedFor >= crossCheckFor && l.integrated > 0 && math.Abs(off) > crossCheck {
-			add(lab.Warning, "energy-disagrees", "over the same %.0f s the energy counters gained %.1f J and the instant power adds up to %.1f J: %.0f %% apart (at most %.0f %% may be); do not trust either to better than that",
-				l.matchedFor.Seconds(), l.matched, l.integrated, 100*math.Abs(off), 100*crossCheck)
+			apart, may := lab.Apart(100*math.Abs(off), 100*crossCheck, 0)
+			add(lab.Warning, "energy-disagrees", "over the same %.0f s the energy counters gained %.1f J and the instant power adds up to %.1f J: %s %% apart (at most %s %% may be); do not trust either to better than that",
+				l.matchedFor.Seconds(), l.matched, l.integrated, apart, may)
 		}
 		if len(l.resets) > 0 {
 			add(lab.Warning, "energy-reset", "an energy counter started anew (%s): what was drawn around it is not counted", strings.Join(l.resets, ", "))

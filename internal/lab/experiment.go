@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 )
 
 // Experiment is what one YAML file asks for: a server, the load on it, what decides and what is watched.
@@ -82,10 +83,18 @@ type SLO struct {
 	Limit  Duration `json:"limit"`
 }
 
-// Key identifies the content of an experiment: two files that ask for the same thing have the same key, whatever
-// they are called. It is a hash of the canonical JSON without the name: 16 hexadecimal digits.
+// Key identifies what a run of an experiment does: two files that ask for the same server and load have the same key,
+// whatever they are called and however their runs are judged (primary, margin, guardrails). A rate that was found by
+// measuring the capacity is no part of it, for it is another each time; the share that was asked for is. It is a hash of
+// the canonical JSON without all that: 16 hexadecimal digits.
 func (e Experiment) Key() string {
-	e.Name = ""
+	e.Name, e.Primary, e.Margin, e.Guardrails = "", "", 0, nil
+	e.Phases = slices.Clone(e.Phases)
+	for i := range e.Phases {
+		if load := &e.Phases[i].Load; load.CapacityShare > 0 {
+			load.Rate = 0
+		}
+	}
 	text, err := json.Marshal(e)
 	if err != nil {
 		// Only values that the reader of experiments built can be in here, and all of them have a JSON form.
@@ -93,6 +102,12 @@ func (e Experiment) Key() string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
+}
+
+// Alike says whether runs of two experiments may be set beside one another as runs of one: they do the same, and where
+// the rate was found by measuring the capacity, at the same rate.
+func (e Experiment) Alike(o Experiment) bool {
+	return e.Key() == o.Key() && slices.EqualFunc(e.Phases, o.Phases, func(p, q Phase) bool { return p.Load.Rate == q.Load.Rate })
 }
 
 // Attached says whether the experiment uses a server that already runs instead of starting one.

@@ -114,7 +114,8 @@ func (c *checker) cache(p lab.Phase) {
 		return
 	}
 	if hits > maxHitShare {
-		c.add(lab.Invalid, "warm-cache", "phase %s: %.1f %% of the prompt tokens were in the prefix cache, although every prompt is new: the server was warm", p.Name, hits*100)
+		were, may := lab.Apart(hits*100, maxHitShare*100, 1)
+		c.add(lab.Invalid, "warm-cache", "phase %s: %s %% of the prompt tokens were in the prefix cache (at most %s %% may be), although every prompt is new: the server was warm", p.Name, were, may)
 	}
 }
 

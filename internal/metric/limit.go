@@ -75,7 +75,8 @@ func (c *checker) late(p lab.Phase) bool {
 	}
 	limit := max(lagFloor.Seconds(), lagShare*ttft)
 	if lag > limit {
-		c.add(lab.Invalid, "client-lag", "phase %s: the client was the limit: it sent up to %.1f ms late (p99; at most %.1f ms may be). %s", p.Name, lag*1e3, limit*1e3, c.cause(p, lag))
+		was, may := lab.Apart(lag*1e3, limit*1e3, 1)
+		c.add(lab.Invalid, "client-lag", "phase %s: the client was the limit: it sent up to %s ms late (p99; at most %s ms may be). %s", p.Name, was, may, c.cause(p, lag))
 	}
 	return lag > limit
 }
@@ -86,8 +87,9 @@ func (c *checker) behind(p lab.Phase) bool {
 	if p.Load.Open() {
 		lag, ok := c.value(p.Name, "read_lag.p99")
 		if ok && lag > stalled.Seconds() {
-			c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read up to %.0f ms late (p99; at most %.0f ms may be), and the server may have had to wait for it. %s",
-				p.Name, lag*1e3, stalled.Seconds()*1e3, c.cause(p, lag))
+			was, may := lab.Apart(lag*1e3, stalled.Seconds()*1e3, 0)
+			c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read up to %s ms late (p99; at most %s ms may be), and the server may have had to wait for it. %s",
+				p.Name, was, may, c.cause(p, lag))
 		}
 		return ok && lag > stalled.Seconds()
 	}
@@ -99,8 +101,9 @@ func (c *checker) behind(p lab.Phase) bool {
 	share := behindShare * e2el
 	switch limit := max(behindFloor.Seconds(), share); {
 	case lag > limit:
-		c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read %.1f ms late on average (at most %.1f ms may be), and so long a slot stood empty before its next request. %s",
-			p.Name, lag*1e3, limit*1e3, c.cause(p, lag))
+		was, may := lab.Apart(lag*1e3, limit*1e3, 1)
+		c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: it read %s ms late on average (at most %s ms may be), and so long a slot stood empty before its next request. %s",
+			p.Name, was, may, c.cause(p, lag))
 		return true
 	case lag > max(behindDoubt.Seconds(), share):
 		c.add(lab.Warning, "client-behind", "phase %s: lab read %.1f ms late on average, and so long a slot stood empty before its next request: throughput is understated by up to %.0f %%. %s",
@@ -233,6 +236,7 @@ func (c *checker) arrivals(p lab.Phase, bounded bool) {
 	}
 	ks, ok := c.summary.Figure(p.Name, "arrival_ks")
 	if limit := max(oddFloor, oddArrivals/math.Sqrt(float64(ks.N))); ok && ks.N >= few && ks.Value > limit {
-		c.add(level, "arrivals", "phase %s: requests did not leave as asked: their gaps lie %.3f off the distribution asked (Kolmogorov-Smirnov, n = %d; at most %.3f may be)%s", p.Name, ks.Value, ks.N, limit, why)
+		off, may := lab.Apart(ks.Value, limit, 3)
+		c.add(level, "arrivals", "phase %s: requests did not leave as asked: their gaps lie %s off the distribution asked (Kolmogorov-Smirnov, n = %d; at most %s may be)%s", p.Name, off, ks.N, may, why)
 	}
 }

@@ -60,7 +60,7 @@ func BaselineJSON(w io.Writer, b store.Baseline, runs []lab.Sealed) error {
 		Server     string           `json:"server_version"`
 		Experiment lab.Experiment   `json:"experiment"`
 		Figures    []compare.Spread `json:"figures"`
-	}{"lab.baseline/v1", b.Name, b.ID, b.Valid(), runs[0].Run.Key, runs[0].Run.Host, runs[0].Run.Server.Version, runs[0].Run.Experiment, list(compare.Spreads(runs))})
+	}{"lab.baseline/v1", b.Name, b.ID, b.Valid(), runs[0].Run.Experiment.Key(), runs[0].Run.Host, runs[0].Run.Server.Version, runs[0].Run.Experiment, list(compare.Spreads(runs))})
 }
 
 // Baselines lists the captures of the store, newest last.

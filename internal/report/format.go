@@ -82,6 +82,14 @@ func size(v float64, r lab.Row) string {
 	return fmt.Sprintf("%.2g %%", v*100)
 }
 
+// margin writes that of a plan, to its last digit.
+func margin(plan lab.Plan) string {
+	if m, _ := metric.Find(plan.Primary); m.Share {
+		return fmt.Sprintf("%.4g percentage points", plan.Margin*100)
+	}
+	return fmt.Sprintf("%.4g %%", plan.Margin*100)
+}
+
 // bounds writes the interval of a row in the unit of its difference, for a column beside it; "-" where there is none.
 func bounds(r lab.Row) string {
 	if r.Low == nil || r.High == nil {

@@ -32,17 +32,36 @@ func ruling(r compare.Ruling) string {
 
 // seen gives the figures that a ruling rests on.
 func seen(r compare.Ruling) string {
-	show := func(v float64) string { return value(v, r.Unit) }
-	if r.Unit == "" {
-		show = func(v float64) string { return fmt.Sprintf("%+.2f %%", v*100) }
-	}
 	switch {
-	case r.Low == nil && r.Outcome == compare.Undecided:
+	case r.Seen == nil, r.Low == nil && r.Outcome == compare.Undecided:
 		return ""
 	case r.Low == nil: // of stored numbers, whose bounds would mean nothing
-		return " (" + show(r.Seen) + ")"
+		return " (" + besideLimit(r, *r.Seen) + ")"
 	}
-	return fmt.Sprintf(" (%s, one-sided %.4g %% bounds %s and %s)", show(r.Seen), r.Level*100, show(*r.Low), show(*r.High))
+	return fmt.Sprintf(" (%s, one-sided %.4g %% bounds %s and %s)", besideLimit(r, *r.Seen), r.Level*100, besideLimit(r, *r.Low), besideLimit(r, *r.High))
+}
+
+// besideLimit writes a figure of a ruling so that it does not look like the limit where it is not.
+func besideLimit(r compare.Ruling, v float64) string {
+	scale, unit := 100.0, "%"
+	switch {
+	case r.Absolute && r.Unit == "%":
+		scale, unit = 1, "pp"
+	case r.Absolute:
+		unit = "pp"
+	case r.Unit == "share":
+	case r.Unit != "":
+		text := value(v, r.Unit)
+		if text == value(r.Limit, r.Unit) && v != r.Limit {
+			return fmt.Sprintf("%.9g %s", v, r.Unit)
+		}
+		return text
+	}
+	text, _ := lab.Apart(v*scale, r.Limit*scale, 2)
+	if v > 0 && !(r.Unit == "share" && !r.Absolute) { // a difference has its sign
+		text = "+" + text
+	}
+	return text + " " + unit
 }
 
 // Gate is a verdict with the rules that were tested on it.

@@ -118,12 +118,14 @@ func PlanJSON(w io.Writer, plan lab.Plan, e Estimate) error {
 	return document(w, struct {
 		Schema  string   `json:"schema"`
 		Plan    lab.Plan `json:"plan"`
+		Made    int      `json:"pairs_made"` // the costs are of what is left
 		Starts  int      `json:"server_starts"`
+		Extra   int      `json:"starts_not_measured"` // of server_starts
 		Run     float64  `json:"run_s"`
 		Total   float64  `json:"total_s"`
 		Basis   string   `json:"time_basis"`
 		CV      float64  `json:"run_cv"`
 		CVBasis string   `json:"run_cv_basis"`
 		MDE     float64  `json:"mde"`
-	}{"lab.plan/v1", plan, e.Starts, e.Run.Seconds(), e.Total.Seconds(), e.Basis, e.CV, e.CVBasis, e.MDE})
+	}{"lab.plan/v1", plan, e.Made, e.Starts, e.Extra, e.Run.Seconds(), e.Total.Seconds(), e.Basis, e.CV, e.CVBasis, e.MDE})
 }

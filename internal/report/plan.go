@@ -18,9 +18,11 @@ func guardedIn(phase string) string {
 	return " in phase " + phase
 }
 
-// Estimate is what a plan will cost and can show.
+// Estimate is what is left of a plan, and what it can show.
 type Estimate struct {
-	Starts  int           // server starts, the unmeasured ones included
+	Made    int           // pairs that are made
+	Starts  int           // server starts, those that are not measured included
+	Extra   int           // of Starts, not measured
 	Run     time.Duration // one run
 	Total   time.Duration
 	Basis   string // what the times rest on
@@ -36,7 +38,7 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 	p.line("")
 	say := func(name, text string) { p.paragraph(fmt.Sprintf("%-15s", name), text) }
 	say("plan", fmt.Sprintf("%s: %s (coin seed %d), hash %s", plan.Name, Planned(plan), plan.Seed, plan.Hash()))
-	say("decided by", fmt.Sprintf("%s in phase %s, margin %g %%", title(plan.Primary), plan.Phase, plan.Margin*100))
+	say("decided by", fmt.Sprintf("%s in phase %s, margin %s", title(plan.Primary), plan.Phase, margin(plan)))
 	if len(plan.Guardrails) > 0 {
 		var names []string
 		for _, g := range plan.Guardrails {
@@ -46,12 +48,32 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 	}
 	a := load(plan.A, plan.Phase)
 	say("load", point(a)+"; "+work(a))
-	starts := fmt.Sprintf("%d, two of them unmeasured", e.Starts)
-	if !plan.Fresh {
-		starts = "none: the server already runs, so the call will be historical"
+	if e.Made > 0 {
+		say("made", fmt.Sprintf("%d of at most %d pairs; starts and time are of what is left", e.Made, plan.Pairs))
 	}
-	say("server starts", starts)
-	say("time", fmt.Sprintf("about %s, %s a run (%s)", length(e.Total), length(e.Run), e.Basis))
-	say("can see", fmt.Sprintf("differences of %.2g %% and more, in 80 %% of cases, at %.2g %% noise from run to run (%s)", e.MDE*100, e.CV*100, e.CVBasis))
+	if e.Total == 0 {
+		say("left", fmt.Sprintf("nothing: the plan is at its end. lab compare %s gives its verdict", plan.ID))
+	} else {
+		say("server starts", starts(plan, e))
+		say("time", fmt.Sprintf("about %s, %s a run (%s)", length(e.Total), length(e.Run), e.Basis))
+	}
+	r := deciding(plan)
+	say("can see", fmt.Sprintf("differences of %s and more, in 80 %% of cases, at noise of %s from run to run (%s)", size(e.MDE, r), size(e.CV, r), e.CVBasis))
 	return p.err
+}
+
+func starts(plan lab.Plan, e Estimate) string {
+	switch {
+	case !plan.Fresh:
+		return "none: the server already runs, so the call will be historical"
+	case e.Extra == 0:
+		return fmt.Sprint(e.Starts)
+	}
+	return fmt.Sprintf("%d, %d of them not measured", e.Starts, e.Extra)
+}
+
+// deciding is the row of the metric that decides, without figures yet.
+func deciding(plan lab.Plan) lab.Row {
+	m, _ := metric.Find(plan.Primary)
+	return lab.Row{Unit: m.Unit, Absolute: m.Share}
 }

@@ -205,9 +205,10 @@ func sealed() lab.Sealed {
 // gate is the verdict with a rule that holds, one that does not, and one that nobody can tell.
 func gate() Gate {
 	return Gate{Verdict: verdict(), Rulings: []compare.Ruling{
-		{Rule: "tpot.mean > +3%", Outcome: compare.Passed, Seen: -.038, Low: is(-.051), High: is(-.024), Level: .95, Why: "a harm as large as the limit can be ruled out"},
-		{Rule: "ttft.p95 > 60ms", Outcome: compare.Broken, Unit: "s", Seen: .0687, Low: is(.0672), High: is(.0702), Level: .95, Why: "there is a harm for certain"},
-		{Rule: "goodput < -1%", Outcome: compare.Undecided, Level: .95, Why: "too few runs, or too much noise, for bounds"},
+		{Rule: "tpot.mean > +3%", Outcome: compare.Passed, Limit: .03, Seen: is(-.038), Low: is(-.051), High: is(-.024), Level: .95, Why: "a harm as large as the limit can be ruled out"},
+		{Rule: "ttft.p95 > 60ms", Outcome: compare.Broken, Unit: "s", Limit: .06, Seen: is(.0687), Low: is(.0672), High: is(.0702), Level: .95, Why: "there is a harm for certain"},
+		{Rule: "goodput < -1 pp", Outcome: compare.Broken, Unit: "share", Absolute: true, Limit: -.01, Seen: is(-.013), Low: is(-.016), High: is(-.009996), Level: .95, Why: "there is a harm for certain"},
+		{Rule: "e2el.p95 > 2s", Outcome: compare.Undecided, Unit: "s", Limit: 2, Level: .95, Why: "too few runs, or too much noise, for bounds"},
 	}}
 }
 
@@ -231,7 +232,7 @@ func TestARunAListAPlanAndAComparisonReadLikeThis(t *testing.T) {
 		{Phase: "load", Metric: "tpot.mean", Unit: "s", A: .0118, B: .0114, Delta: -.034, N: 1, Reason: lab.SingleRun},
 		{Phase: "load", Metric: "itl.mean", Unit: "s", A: .0118, B: .0114, Delta: -.034, N: 1, Reason: "measured differently"},
 	}
-	estimate := Estimate{Starts: 10, Run: 5 * time.Minute, Total: 50 * time.Minute, Basis: "from earlier runs of these files", CV: .012, CVBasis: "assumed", MDE: .032}
+	estimate := Estimate{Starts: 10, Extra: 2, Run: 5 * time.Minute, Total: 50 * time.Minute, Basis: "from earlier runs of these files", CV: .012, CVBasis: "assumed", MDE: .032}
 	for name, print := range map[string]func(io.Writer) error{
 		"run.txt":        func(w io.Writer) error { return Run(w, sealed(), Options{Width: 80}) },
 		"run-failed.txt": func(w io.Writer) error { return Run(w, failed, Options{Width: 80}) },

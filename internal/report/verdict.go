@@ -88,7 +88,7 @@ func sentence(v lab.Verdict) string {
 	case lab.Better, lab.Worse:
 		return fmt.Sprintf("%s of B is %s than that of A %s.", capital(name), lowerOrHigher(r), limits)
 	case lab.NoDifference:
-		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), size(v.Plan.Margin, r), seen)
+		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), margin(v.Plan), seen)
 	case lab.Historical:
 		if stored(v) {
 			return fmt.Sprintf("%s in B against A: %s. But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict.", capital(name), seen)
@@ -158,7 +158,7 @@ func lowerOrHigher(r lab.Row) string {
 
 // remedy says what would settle it.
 func remedy(v lab.Verdict) string {
-	margin := size(v.Plan.Margin, v.Primary)
+	margin := margin(v.Plan)
 	if v.PairsNeeded == 0 {
 		return fmt.Sprintf("At this noise not even 1000 pairs would show a difference of the margin (%s): make the runs longer, or the margin wider.", margin)
 	}
@@ -194,7 +194,7 @@ func (p *printer) basis(v lab.Verdict, hardware []correlate.Difference) {
 		say("load of A", fmt.Sprintf("phase %s: %s", plan.Phase, one))
 		say("load of B", other)
 	}
-	say("margin", size(plan.Margin, r)+": a smaller difference does not matter")
+	say("margin", margin(plan)+": a smaller difference does not matter")
 	if v.Scope != nil {
 		say("scope", scoped(v.Scope))
 	}

@@ -73,7 +73,7 @@ type series struct {
 
 func (s *series) burnIn(ctx context.Context, next compare.Step) error {
 	for i, arm := range []byte("AB") {
-		at := place{plan: &s.plan, arm: string(arm), step: s.left.step("burn-in "+string(arm), burnIns(s.plan)-i+s.runsFrom(next)), burnIn: true}
+		at := place{plan: &s.plan, arm: string(arm), step: s.left.step("burn-in "+string(arm), burnIns(s.plan)-i+runsFrom(s.plan, next)), burnIn: true}
 		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (s *series) burnIn(ctx context.Context, next compare.Step) error {
 }
 
 // runsFrom counts the measured runs of a plan from a block on.
-func (s *series) runsFrom(step compare.Step) int { return 2 * (s.plan.Pairs - step.Block + 1) }
+func runsFrom(plan lab.Plan, step compare.Step) int { return 2 * (plan.Pairs - step.Block + 1) }
 
 // late says whether another block would not end in time: whole blocks only, and decided by time alone, not by what was
 // seen.
@@ -103,7 +103,7 @@ func (s *series) cut(before compare.Step) error {
 func (s *series) block(ctx context.Context, step compare.Step, slot int) error {
 	for i, arm := range []byte(step.Arms) {
 		at := place{plan: &s.plan, arm: string(arm), block: step.Block, try: step.Try, slot: slot + i,
-			step: s.left.step(s.title(step), s.runsFrom(step)-i)}
+			step: s.left.step(s.title(step), runsFrom(s.plan, step)-i)}
 		start := time.Now()
 		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
 			return err

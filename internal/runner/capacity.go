@@ -23,18 +23,18 @@ const (
 // load. Experiments that say their rates themselves come back as they are.
 func (l *Lab) LoadPoints(ctx context.Context, arms ...Ready) ([]Ready, error) {
 	arms = slices.Clone(arms)
+	var asked []lab.Experiment
+	for _, r := range arms {
+		asked = append(asked, r.Experiment)
+	}
+	asked = adopt(asked)
 	for i := range arms {
-		arms[i].Experiment.Phases = adopt(arms[i].Experiment.Phases, arms)
+		arms[i].Experiment = asked[i]
 	}
 	capacity := math.Inf(1)
-	known := map[string]bool{}
-	for _, r := range arms {
-		phase := slices.IndexFunc(r.Experiment.Phases, func(p lab.Phase) bool { return p.Load.Unsettled() })
-		if phase < 0 || known[r.Experiment.Server.Key()] {
-			continue
-		}
-		known[r.Experiment.Server.Key()] = true
-		found, err := l.capacity(ctx, r, r.Experiment.Phases[phase].Load)
+	for _, i := range toProbe(asked) {
+		phase := slices.IndexFunc(asked[i].Phases, unsettled)
+		found, err := l.capacity(ctx, arms[i], asked[i].Phases[phase].Load)
 		if err != nil {
 			return nil, err
 		}
@@ -50,21 +50,39 @@ func (l *Lab) LoadPoints(ctx context.Context, arms ...Ready) ([]Ready, error) {
 	return arms, nil
 }
 
-// adopt copies phases, and takes for a rate that is not settled the one that another arm has for the same phase and share
-// already, as the configuration of a baseline does.
-func adopt(phases []lab.Phase, arms []Ready) []lab.Phase {
-	phases = slices.Clone(phases)
-	for i := range phases {
-		p := &phases[i]
-		for _, other := range arms {
-			for _, q := range other.Experiment.Phases {
-				if p.Load.Unsettled() && q.Name == p.Name && q.Load.CapacityShare == p.Load.CapacityShare {
-					p.Load.Rate = q.Load.Rate
+func unsettled(p lab.Phase) bool { return p.Load.Unsettled() }
+
+// toProbe says which of the arms must be measured before the rates are known, one for each server.
+func toProbe(arms []lab.Experiment) []int {
+	var all []int
+	known := map[string]bool{}
+	for i, e := range arms {
+		if key := e.Server.Key(); slices.ContainsFunc(e.Phases, unsettled) && !known[key] {
+			known[key] = true
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// adopt takes for a rate that is not settled the one that another arm has for the same phase and share already, as the
+// configuration of a baseline does. The arms that are given stay as they are.
+func adopt(arms []lab.Experiment) []lab.Experiment {
+	out := slices.Clone(arms)
+	for i := range out {
+		out[i].Phases = slices.Clone(out[i].Phases)
+		for j := range out[i].Phases {
+			p := &out[i].Phases[j]
+			for _, other := range arms {
+				for _, q := range other.Phases {
+					if p.Load.Unsettled() && q.Name == p.Name && q.Load.CapacityShare == p.Load.CapacityShare {
+						p.Load.Rate = q.Load.Rate
+					}
 				}
 			}
 		}
 	}
-	return phases
+	return out
 }
 
 // round3 keeps three digits: a rate that people can say, and that two plans can share.

@@ -49,8 +49,9 @@ func (l *Lab) roomForTraces(r Ready) error {
 	for _, dir := range []string{l.DB.Dir(), os.TempDir()} {
 		free, err := gpu.DiskFree(dir)
 		if err == nil && free < uint64(room)+box.NeededSpace {
-			return obstacle("%d steps of %d worker(s) may write %.0f MB of traces, and %s has %.0f MB free: make room, lower profile.iterations, or set LAB_DIR (TMPDIR for the server's temporary files)",
-				w.Iterations, setup.Workers, float64(room)/1e6, dir, float64(free)/1e6)
+			has, needs := lab.Apart(float64(free)/1e6, (float64(room)+box.NeededSpace)/1e6, 0)
+			return obstacle("%d steps of %d worker(s) may write %.0f MB of traces, which with the records beside them needs %s MB, and %s has %s MB free: make room, lower profile.iterations, or set LAB_DIR (TMPDIR for the server's temporary files)",
+				w.Iterations, setup.Workers, float64(room)/1e6, needs, dir, has)
 		}
 	}
 	return nil

@@ -34,7 +34,8 @@ func (j *job) cool(ctx context.Context) error {
 	defer j.status.stage("starting", 0)
 	j.status.stage("waiting for the GPU to cool", coolTime)
 	for end := time.Now().Add(coolTime); hottest > limit && time.Now().Before(end); {
-		j.status.detail(fmt.Sprintf("%.0f °C, wanted %.0f °C", hottest, limit))
+		is, wanted := lab.Apart(hottest, limit, 0)
+		j.status.detail(fmt.Sprintf("%s °C, wanted %s °C", is, wanted))
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -1,0 +1,216 @@
+package runner
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"lab/gpu"
+	"lab/internal/compare"
+	"lab/internal/lab"
+	"lab/store"
+)
+
+// Estimate says what an A/B will cost and what it can show, before it starts.
+type Estimate struct {
+	Made    int           // pairs that are made; the costs are of what is left
+	Starts  int           // server starts, those that are not measured included
+	Extra   int           // of Starts: burn-in, and what measures the capacity
+	Run     time.Duration // one run, start and stop included
+	Total   time.Duration
+	Basis   string  // what the time rests on
+	CV      float64 // run-to-run noise of the primary metric
+	CVBasis string
+	MDE     float64 // relative difference seen with 80 % power
+}
+
+// Assumed where this box has no history of the experiment.
+const (
+	assumedStart = 2 * time.Minute
+	assumedLoad  = 2 * time.Minute
+	assumedCV    = 0.012 // docs/statistics.md, from published run-to-run noise of vLLM at batch sizes of 8 and more
+)
+
+// Estimate says what is left of a plan, all of it before its first run, by what this box did with the same experiments
+// before.
+func (l *Lab) Estimate(plan lab.Plan) (Estimate, error) {
+	e := Estimate{CV: assumedCV, CVBasis: "assumed: no earlier A/B of these files on this box"}
+	runs, err := l.DB.PlanRuns(plan.ID)
+	if err != nil {
+		return e, fmt.Errorf("read plan: %w", err)
+	}
+	entries, err := l.DB.List()
+	if err != nil {
+		return e, fmt.Errorf("read history: %w", err)
+	}
+	var known bool
+	if e.Run, known = meanTime(entries, plan.A.Key(), plan.B.Key()); known {
+		e.Basis = "from earlier runs of these files"
+	} else {
+		timeA, basis := assumeTime(plan.A)
+		timeB, _ := assumeTime(plan.B)
+		e.Run, e.Basis = (timeA+timeB)/2, basis
+	}
+	left := 0
+	if step, more := compare.Next(plan, runs); more {
+		e.Made, left, e.Extra = step.Block-1, runsFrom(plan, step), burnIns(plan)
+		e.Total = e.Run * time.Duration(left+e.Extra)
+	} else {
+		e.Made = compare.Judge(plan, runs).Look.Pairs
+	}
+	arms := adopt([]lab.Experiment{plan.A, plan.B})
+	for _, i := range toProbe(arms) {
+		start, _ := assumeStart(arms[i])
+		e.Extra, e.Total = e.Extra+1, e.Total+start+probeTime
+	}
+	if e.Starts = left + e.Extra; !plan.Fresh {
+		e.Starts, e.Extra = 0, 0
+	}
+	if cv, basis, ok := l.noise(plan); ok {
+		e.CV, e.CVBasis = cv, basis
+	}
+	e.MDE = compare.MDE(e.CV, plan.Pairs, plan.Alpha)
+	return e, nil
+}
+
+// burnIns are the unmeasured starts before the first pair.
+func burnIns(plan lab.Plan) int {
+	if plan.Fresh {
+		return 2
+	}
+	return 0
+}
+
+func meanTime(entries []store.Entry, keys ...string) (time.Duration, bool) {
+	var sum time.Duration
+	var n int
+	for _, entry := range entries {
+		if entry.Outcome == lab.Complete && entry.Block > 0 && (entry.Key == keys[0] || entry.Key == keys[1]) {
+			sum += entry.Took
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, false
+	}
+	return sum / time.Duration(n), true
+}
+
+// assumeStart is the time until a server of the experiment is ready.
+func assumeStart(e lab.Experiment) (time.Duration, string) {
+	switch {
+	case e.Attached():
+		return 0, "from the file"
+	case e.Server.Simulator != nil:
+		return time.Second, "assumed: 1 s a start of the simulator"
+	}
+	return assumedStart, "assumed: 2 min a start"
+}
+
+// assumeTime adds up what the file itself says.
+func assumeTime(e lab.Experiment) (time.Duration, string) {
+	run, basis := assumeStart(e)
+	load := assumedLoad
+	if e.Server.Simulator != nil {
+		load = 4 * time.Second
+	}
+	for _, p := range e.Phases {
+		switch l := p.Load; {
+		case l.Duration > 0:
+			run += time.Duration(l.Duration)
+		case l.Rate > 0 && l.Rate < 1e9:
+			run += time.Duration(float64(l.Requests) / float64(l.Rate) * float64(time.Second))
+		default:
+			run, basis = run+load, fmt.Sprintf("%s, %s a phase that is bounded by requests", basis, load)
+		}
+	}
+	return run, basis
+}
+
+// noise is the run CV of the last finished A/B of the same two experiments, or else of the last calibration of this box
+// with the same model.
+func (l *Lab) noise(plan lab.Plan) (cv float64, basis string, ok bool) {
+	plans, err := l.DB.Plans()
+	if err != nil {
+		return 0, "", false // the estimate then says that it assumes
+	}
+	for _, p := range slices.Backward(plans) {
+		if p.A.Key() != plan.A.Key() || p.B.Key() != plan.B.Key() || p.Phase != plan.Phase || p.Primary != plan.Primary {
+			continue
+		}
+		runs, err := l.DB.PlanRuns(p.ID)
+		if err != nil {
+			continue
+		}
+		if cv := compare.Judge(p, runs).Primary.CV; cv != nil {
+			return *cv, "from the last A/B of these files on this box", true
+		}
+	}
+	if c, found := Calibration(l.DB, plan); found {
+		for _, n := range c.Noise {
+			if n.Phase == plan.Phase && n.Metric == plan.Primary {
+				return n.CV, "from calibration " + c.Plan, true
+			}
+		}
+	}
+	return 0, "", false
+}
+
+// Calibration is the last one of this box with the model of a plan.
+func Calibration(db *store.DB, plan lab.Plan) (compare.Calibration, bool) {
+	plans, err := db.Plans()
+	if err != nil {
+		return compare.Calibration{}, false
+	}
+	for _, p := range slices.Backward(plans) {
+		if !p.Calibrates || p.ID == plan.ID || p.A.Server.Model != plan.A.Server.Model {
+			continue
+		}
+		runs, err := db.PlanRuns(p.ID)
+		if err != nil || len(runs) == 0 || !here(runs[0].Run.Host) {
+			continue
+		}
+		if c := compare.Calibrate(p, runs); len(c.Noise) > 0 { // else it was broken off
+			return c, true
+		}
+	}
+	return compare.Calibration{}, false
+}
+
+// here says whether a run was made on this box.
+func here(was lab.Host) bool {
+	host, err := gpu.Host()
+	return err == nil && host.Name == was.Name && host.CPU == was.CPU
+}
+
+// Bound fits a plan into a time limit by leaving out pairs, before anything was measured; it refuses where not even
+// two pairs fit.
+func (l *Lab) Bound(plan lab.Plan, ask Ask) (lab.Plan, error) {
+	if ask.MaxTime == 0 {
+		return plan, nil
+	}
+	e, err := l.Estimate(plan)
+	if err != nil {
+		return plan, err
+	}
+	before := time.Duration(burnIns(plan)) * e.Run
+	fit := int((ask.MaxTime - before) / (2 * e.Run))
+	if fit >= plan.Pairs {
+		return plan, nil
+	}
+	if fit < 2 {
+		return plan, &AskError{fmt.Sprintf("--max-time %s is too short: two pairs need about %s (%s)",
+			ask.MaxTime, (before + 4*e.Run).Truncate(time.Second)+time.Second, e.Basis)}
+	}
+	return shorten(plan, fit), nil
+}
+
+// shorten makes a plan of fewer pairs: the looks that fit, and one at its end. Fewer looks at the same level err less.
+func shorten(plan lab.Plan, pairs int) lab.Plan {
+	looks := slices.DeleteFunc(slices.Clone(plan.Looks), func(n int) bool { return n >= pairs })
+	plan.Pairs, plan.Looks, plan.Order = pairs, append(looks, pairs), compare.Order(pairs, plan.Seed)
+	if len(plan.Looks) == 1 {
+		plan.Alpha = alpha
+	}
+	return plan
+}
