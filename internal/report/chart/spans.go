@@ -22,7 +22,9 @@ func (b Spans) extend(p Panel, x, y *extent) {
 }
 
 func (b Spans) keys() []key {
-	return []key{{b.Name, func(s *scene, box rect) { s.rect(rect{box.x + 4, box.y + 3, box.w - 8, box.h - 6}, b.Style.paint(), paint{}, 0) }}}
+	return []key{{b.Name, func(s *scene, box rect) {
+		s.rect(rect{box.x + 4, box.y + 3, box.w - 8, box.h - 6}, b.Style.paint(), paint{}, 0)
+	}}}
 }
 
 func (b Spans) draw(d *diagram) {
