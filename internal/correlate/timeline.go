@@ -67,6 +67,17 @@ const (
 // Over lays a run out over its time. Percentiles with fewer values than they need (p90: 10, p99: 100) are left out.
 func Over(r lab.Run, t lab.Tables) Timeline {
 	v := look(r, t)
+	line := v.stretches()
+	if line.To <= line.From {
+		return line
+	}
+	line.Window = v.roundWindow(line.To - line.From)
+	line.Curves = append(v.felt(line), v.sampledCurves(line)...)
+	return line
+}
+
+// stretches is a timeline of the phases of a run, without curves.
+func (v *view) stretches() Timeline {
 	line := Timeline{}
 	for i, w := range v.windows {
 		line.Phases = append(line.Phases, Stretch{w.phase.Name, w.from, w.to, w.phase.Judged})
@@ -75,11 +86,6 @@ func Over(r lab.Run, t lab.Tables) Timeline {
 		}
 		line.From, line.To = min(line.From, w.from), max(line.To, w.to)
 	}
-	if line.To <= line.From {
-		return line
-	}
-	line.Window = v.roundWindow(line.To - line.From)
-	line.Curves = append(v.felt(line), v.sampledCurves(line)...)
 	return line
 }
 

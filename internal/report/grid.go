@@ -13,6 +13,7 @@ import (
 type Options struct {
 	Width int  // columns; 0: 80
 	Color bool // colour is only ever added to what the words say already
+	ASCII bool // pictures are drawn with characters that every locale has
 }
 
 func (o Options) width() int {
