@@ -188,7 +188,7 @@ func curveName(c correlate.Curve) string {
 		quantity, stat, _ := strings.Cut(c.Value, ".")
 		return strings.ToUpper(quantity) + " " + stat
 	}
-	return sampledName(c.Device, c.Value)
+	return SampledName(c.Device, c.Value)
 }
 
 // curveUnit is the unit of a curve's values; a number of requests has none.
@@ -201,7 +201,7 @@ func curveUnit(c correlate.Curve) string {
 	case c.Device == "requests":
 		return "s"
 	}
-	return sampledUnit(c.Value)
+	return SampledUnit(c.Value)
 }
 
 // extremes writes the lowest and the highest value of a curve in one unit.
