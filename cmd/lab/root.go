@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -46,7 +48,7 @@ a second look.
 	group("start", "Start:", newDemo(), newDoctor(), newInit())
 	group("measure", "Measure:", newRun(), newBench(), newAB(), newSweep())
 	group("judge", "Judge:", newCompare(), newBaseline(), newCalibrate(), newSelftest())
-	group("look", "Look:", newList(), newShow(), newProfile(), newVisualize())
+	group("look", "Look:", newList(), newShow(), newProfile(), newVisualize(), newReport())
 	group("data", "Data:", newAggregate(), newExport(), newImport(), newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
 	root.AddCommand(newSampler(), newExitCodes(), newVerdictWords())
@@ -132,5 +134,11 @@ func look(cmd *cobra.Command) report.Options {
 	if width == 0 {
 		width = 100
 	}
-	return report.Options{Width: width, Color: color}
+	return report.Options{Width: width, Color: color, ASCII: !utf8Locale(os.Getenv)}
+}
+
+// utf8Locale says whether the user's locale writes UTF-8, by the first of its variables that is set.
+func utf8Locale(getenv func(string) string) bool {
+	locale := strings.ToLower(cmp.Or(getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG")))
+	return strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/internal/report"
@@ -23,7 +24,8 @@ func newShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a run, or the verdict of an A/B",
-		Long: `Show a run: what was asked, what the server said of itself, the numbers and what is doubtful about them.
+		Long: `Show a run: what was asked, what the server said of itself, the numbers and what is doubtful about them,
+and small pictures of what changed over time and of how TTFT lies (--json holds their data).
 ID is a run's or an A/B's, any unique prefix of it, @last or @last~1. With --hardware: what the GPU, the host
 and the engine did beside the load, where the energy went, and what each stall of the streams goes back to.`,
 		Args: cobra.ExactArgs(1),
@@ -59,22 +61,40 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	if o.hardware {
 		return showHardware(cmd, db, id, o.json)
 	}
+	return showRun(cmd, db, id, o.json)
+}
+
+// jsonWindows is how many windows of time a document has at most.
+const jsonWindows = 200
+
+// showRun prints a run with its pictures.
+func showRun(cmd *cobra.Command, db *store.DB, id string, json bool) error {
 	sealed, err := readRun(db, id)
 	if err != nil {
 		return err
 	}
-	if o.json {
-		return report.RunJSON(cmd.OutOrStdout(), sealed)
-	}
-	if err := report.Run(cmd.OutOrStdout(), sealed, look(cmd)); err != nil {
-		return err
-	}
-	h, err := hardwareOf(db, id)
+	tables, err := db.Tables(id)
 	if err != nil {
 		return err
 	}
-	return report.HardwareLine(cmd.OutOrStdout(), id, h, look(cmd))
+	out, o := cmd.OutOrStdout(), look(cmd)
+	if json {
+		return report.ShowJSON(out, sealed, report.PlotsOf(sealed.Run, tables, jsonWindows))
+	}
+	if err := report.Run(out, sealed, o); err != nil {
+		return err
+	}
+	if err := report.HardwareLine(out, id, correlate.Explain(sealed.Run, tables), o); err != nil {
+		return err
+	}
+	if columns(out) == 0 {
+		o.Width = plainWidth
+	}
+	return report.Plot(out, report.PlotsOf(sealed.Run, tables, report.PlotColumns(o)), sealed.Run, sealed.Summary, o)
 }
+
+// plainWidth is how wide pictures are where nobody knows how wide the screen is on which they are looked at.
+const plainWidth = 80
 
 // readRun reads a run with its numbers. One that was never sealed, because it still goes on or lab was killed, gets
 // those of what it has recorded.

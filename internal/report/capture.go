@@ -42,6 +42,7 @@ func (p *printer) capture(r lab.Run) {
 	if c == nil {
 		return
 	}
+	p.of = OfCapture
 	p.line("")
 	if c.Mechanism == lab.ProfileByServer {
 		p.paragraph("profile  ", "the server's own profiler ran beside the load; its traces lie where that server was told to put them")
@@ -128,7 +129,7 @@ func (p *printer) traceFiles(files []lab.TraceFile) {
 		return
 	}
 	g := &grid{right: map[int]bool{1: true}, free: 3}
-	g.add("files", "size", "rank", "name in the run's folder", "sha256")
+	g.head("files", "size", "rank", "name in the run's folder", "sha256")
 	for _, f := range files {
 		rank, name := "", f.Path
 		if f.Rank != nil {

@@ -23,7 +23,7 @@ var dashboardScript string
 // dashboard is interactive_dashboard.html: one file that needs nothing else. Without its script the pictures and tables
 // are all there; the script adds values under the pointer, zoom and a legend that hides and shows.
 func (p pictures) dashboard() ([]byte, error) {
-	style := dashboardStyle + chart.CSS()
+	style, script := dashboardStyle+chart.CSS(), chart.Script()+dashboardScript
 	head, rows := p.configurations()
 	type figure struct {
 		Title string
@@ -46,9 +46,9 @@ func (p pictures) dashboard() ([]byte, error) {
 		"Title":    p.say("vLLM benchmark dashboard", "vLLM 性能仪表板"),
 		"Subtitle": p.subtitle(),
 		"Note":     p.note(),
-		"Policy":   "default-src 'none'; script-src '" + sourceHash(dashboardScript) + "'; style-src '" + sourceHash(style) + "'; base-uri 'none'; form-action 'none'",
+		"Policy":   "default-src 'none'; script-src '" + SourceHash(script) + "'; style-src '" + SourceHash(style) + "'; base-uri 'none'; form-action 'none'",
 		"Style":    template.CSS(style),
-		"Script":   template.JS(dashboardScript),
+		"Script":   template.JS(script),
 		"Figures":  figures,
 		"Leaders":  columns2(p.leaders()), "Averages": columns2(p.averages()), "Bounds": columns2(p.bounds()),
 		"Head": head, "Rows": rows,
@@ -76,8 +76,8 @@ func columns2(pairs []pair) [][2]string {
 	return rows
 }
 
-// sourceHash is what a content security policy calls a script or style by.
-func sourceHash(source string) string {
+// SourceHash is what a content security policy calls a script or style by.
+func SourceHash(source string) string {
 	sum := sha256.Sum256([]byte(source))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }

@@ -31,7 +31,7 @@ func (p *printer) informing(v lab.Verdict) {
 	}
 	for _, phase := range phases {
 		g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-		g.add("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
+		g.head("phase "+phase, "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
 		for _, r := range rows[phase] {
 			g.add(title(r.Metric), short(r.A, r.Unit), short(r.B, r.Unit), change(r.Delta, r), bounds(r), mark(r))
 		}

@@ -13,6 +13,7 @@ import (
 type Options struct {
 	Width int  // columns; 0: 80
 	Color bool // colour is only ever added to what the words say already
+	ASCII bool // pictures are drawn with characters that every locale has
 }
 
 func (o Options) width() int {
@@ -22,14 +23,21 @@ func (o Options) width() int {
 	return o.Width
 }
 
-// printer writes lines and remembers the first error.
+// printer writes lines and remembers the first error. Where it collects parts, nothing is written.
 type printer struct {
 	w   io.Writer
 	o   Options
 	err error
+
+	parts     *[]Part
+	of, phase string // of the parts that are collected
 }
 
 func (p *printer) line(format string, args ...any) {
+	if p.parts != nil {
+		p.part(Part{Text: strings.TrimSpace(fmt.Sprintf(format, args...))})
+		return
+	}
 	if p.err == nil {
 		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 	}
@@ -37,6 +45,10 @@ func (p *printer) line(format string, args ...any) {
 
 // paragraph writes text under a label, its further lines indented to the first.
 func (p *printer) paragraph(label, text string) {
+	if p.parts != nil {
+		p.part(Part{Label: strings.TrimSpace(label), Text: text})
+		return
+	}
 	indent := strings.Repeat(" ", lipgloss.Width(label))
 	for i, line := range wrap(text, max(20, p.o.width()-lipgloss.Width(label))) {
 		if i > 0 {
@@ -96,12 +108,23 @@ type grid struct {
 	right map[int]bool // columns that are aligned to the right
 	free  int          // column of free text, cut where the table is too wide; numbers and ids never are
 	rows  [][]string
+	heads bool // the first row names the columns
 }
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
+// head names the columns.
+func (g *grid) head(cells ...string) {
+	g.heads = true
+	g.add(cells...)
+}
+
 // grid writes a table.
 func (p *printer) grid(g *grid, indent string) {
+	if p.parts != nil {
+		p.part(Part{Table: g.table()})
+		return
+	}
 	widths := g.widths(p.o.width() - lipgloss.Width(indent))
 	for _, row := range g.rows {
 		var line strings.Builder

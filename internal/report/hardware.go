@@ -18,23 +18,33 @@ func Hardware(w io.Writer, r lab.Run, h correlate.Hardware, o Options) error {
 	p := &printer{w: w, o: o}
 	p.line("hardware of run %s  %s", r.ID, r.Experiment.Name)
 	p.line("")
+	p.hardware(r, h)
+	return p.err
+}
+
+func (p *printer) hardware(r lab.Run, h correlate.Hardware) {
+	p.of = OfSampling
 	p.coverage(h.Coverage)
+	p.of = OfHardware
 	for _, phase := range h.Phases {
 		p.hardwarePhase(phase)
 	}
+	p.of = OfEnergy
 	p.energy(h)
+	p.of = OfStalls
 	p.stalls(r, h.Stalls)
+	p.of = OfLimits
 	p.slow(h.Slow)
 	p.bottlenecks(h.Bottlenecks)
 	p.associations(h.Associations)
 	p.trends(h.Trends)
+	p.of = OfFindings
 	if len(h.Findings) > 0 {
 		p.line("")
 	}
 	for _, f := range h.Findings {
 		p.paragraph(findingMark(f.Level), f.Code+": "+f.Detail)
 	}
-	return p.err
 }
 
 // HardwareJSON writes the same as a document.
@@ -178,7 +188,7 @@ func (p *printer) slow(all []correlate.Slow) {
 	p.line("")
 	p.paragraph("slow     ", "requests above the 95th percentile of E2EL for their tokens, and the others: the share that met each reason for a lowered clock")
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true}}
-	g.add("reason", "slow", "n", "others", "n")
+	g.head("reason", "slow", "n", "others", "n")
 	for _, s := range all {
 		g.add(s.Reason, value(s.Slow, "share"), fmt.Sprint(s.N), value(s.Others, "share"), fmt.Sprint(s.NOthers))
 	}
@@ -209,7 +219,7 @@ func (p *printer) associations(all []correlate.Association) {
 	p.paragraph("together ", "series that go with latency beyond what the load explains. An association is not a cause.")
 	for _, a := range all {
 		text := fmt.Sprintf("%s is associated with %s %s: r = %.2f, 95 %% interval %.2f to %.2f, %s after correction, n = %d bins",
-			sampledName(a.Device, a.Value), strings.ToUpper(a.Metric), after(a.Lag), a.Correlation, a.Low, a.High, probability(a.P), a.N)
+			SampledName(a.Device, a.Value), strings.ToUpper(a.Metric), after(a.Lag), a.Correlation, a.Low, a.High, probability(a.P), a.N)
 		if a.Given != "" {
 			text += "; given " + a.Given
 		}

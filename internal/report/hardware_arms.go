@@ -26,8 +26,18 @@ func PlanHardware(w io.Writer, plan lab.Plan, runs []ArmHardware, between []corr
 		p.line("no run of it counts, so there is nothing to set side by side")
 		return p.err
 	}
+	p.armsHardware(plan, runs)
+	p.between(between)
+	p.line("")
+	p.armsFindings(runs)
+	p.line("one run: lab show ID --hardware")
+	return p.err
+}
+
+// armsHardware is the table of the runs.
+func (p *printer) armsHardware(plan lab.Plan, runs []ArmHardware) {
 	g := &grid{right: map[int]bool{2: true, 3: true, 4: true, 5: true}}
-	g.add("", "run", "power", "SM clock", "energy", "stalls", "most of them")
+	g.head("", "run", "power", "SM clock", "energy", "stalls", "most of them")
 	for _, r := range runs {
 		phase := phaseOf(r.Hardware, plan.Phase)
 		energy := "-"
@@ -41,15 +51,14 @@ func PlanHardware(w io.Writer, plan lab.Plan, runs []ArmHardware, between []corr
 		g.add(fmt.Sprintf("%s %d", r.Arm, r.Block), r.Run, meanOf(phase, lab.GPUPower), meanOf(phase, lab.GPUSMClock), energy, fmt.Sprint(r.Stalls.Count), cause)
 	}
 	p.grid(g, "")
-	p.between(between)
-	p.line("")
+}
+
+func (p *printer) armsFindings(runs []ArmHardware) {
 	for _, r := range runs {
 		for _, f := range r.Findings {
 			p.paragraph(findingMark(f.Level), fmt.Sprintf("%s %d: %s: %s", r.Arm, r.Block, f.Code, f.Detail))
 		}
 	}
-	p.line("one run: lab show ID --hardware")
-	return p.err
 }
 
 // PlanHardwareJSON writes the same as a document.
@@ -76,7 +85,7 @@ func (p *printer) between(all []correlate.Difference) {
 		nA, nB = max(nA, d.NA), max(nB, d.NB)
 	}
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-	g.add(fmt.Sprintf("hardware, n = %d and %d", nA, nB), "A", "B", "B - A", "95 % interval", "")
+	g.head(fmt.Sprintf("hardware, n = %d and %d", nA, nB), "A", "B", "B - A", "95 % interval", "")
 	for _, d := range all {
 		unit, scale := d.Unit, 1.0
 		switch unit {
@@ -132,5 +141,5 @@ func meanOf(phase correlate.Phase, name string) string {
 	if name != lab.GPUPower {
 		sum /= float64(n)
 	}
-	return value(sum, sampledUnit(name))
+	return value(sum, SampledUnit(name))
 }

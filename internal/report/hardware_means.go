@@ -44,8 +44,8 @@ func sampledTitles() []struct{ device, value, title string } {
 // deviceClass is the kind of a device: gpu0 and gpu1 are both "gpu".
 func deviceClass(device string) string { return strings.TrimRight(device, "0123456789") }
 
-// sampledName is what a series is called: the device and the value.
-func sampledName(device, value string) string {
+// SampledName is what a series is called: the device and the value.
+func SampledName(device, value string) string {
 	for _, t := range sampledTitles() {
 		if t.device == deviceClass(device) && t.value == value {
 			return device + " " + t.title
@@ -54,8 +54,8 @@ func sampledName(device, value string) string {
 	return device + " " + strings.ReplaceAll(value, "_", " ")
 }
 
-// sampledUnit is the unit at the end of a sampled value's name; a count has none.
-func sampledUnit(name string) string {
+// SampledUnit is the unit at the end of a sampled value's name; a count has none.
+func SampledUnit(name string) string {
 	_, last, ok := strings.Cut(name, "_")
 	for ok && strings.Contains(last, "_") {
 		_, last, ok = strings.Cut(last, "_")
@@ -67,13 +67,13 @@ func sampledUnit(name string) string {
 // hardwarePhase prints the means of one phase.
 func (p *printer) hardwarePhase(phase correlate.Phase) {
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true}}
-	g.add("", "mean", "min", "max", "covered", "n")
+	g.head("", "mean", "min", "max", "covered", "n")
 	for _, t := range sampledTitles() {
 		for _, m := range phase.Means {
 			if t.device != deviceClass(m.Device) || t.value != m.Value || m.Coverage <= 0 || m.Counter && m.Mean == 0 {
 				continue
 			}
-			unit, low, high := sampledUnit(m.Value), "", ""
+			unit, low, high := SampledUnit(m.Value), "", ""
 			mean := value(m.Mean, unit)
 			if m.Counter {
 				mean = "+" + mean // what it grew by
@@ -83,6 +83,8 @@ func (p *printer) hardwarePhase(phase correlate.Phase) {
 			g.add(m.Device+" "+t.title, mean, low, high, fmt.Sprintf("%.0f %%", m.Coverage*100), fmt.Sprint(m.N))
 		}
 	}
+	p.phase = phase.Name
+	defer func() { p.phase = "" }()
 	p.line("")
 	p.line("phase %s, %s", phase.Name, length(phase.End-phase.Start))
 	if len(g.rows) == 1 {

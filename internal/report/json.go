@@ -33,7 +33,12 @@ func list[T any](all []T) []T {
 }
 
 // RunJSON writes one run as a document. Its moments are what the records hold: whole nanoseconds since the run's epoch.
-func RunJSON(w io.Writer, s lab.Sealed) error {
+func RunJSON(w io.Writer, s lab.Sealed) error { return runDocument(w, s, nil) }
+
+// ShowJSON writes the same document with what the pictures of a run show.
+func ShowJSON(w io.Writer, s lab.Sealed, plots Plots) error { return runDocument(w, s, &plots) }
+
+func runDocument(w io.Writer, s lab.Sealed, plots *Plots) error {
 	if s.Run.Server.Stop != nil {
 		stop := *s.Run.Server.Stop
 		stop.Signals = list(stop.Signals)
@@ -45,7 +50,8 @@ func RunJSON(w io.Writer, s lab.Sealed) error {
 		TimesIn string `json:"times_in"`
 		Valid   bool   `json:"valid"`
 		lab.Sealed
-	}{"lab.run/v1", "nanoseconds since run.epoch", s.Run.Valid(), s})
+		*Plots
+	}{"lab.run/v1", "nanoseconds since run.epoch", s.Run.Valid(), s, plots})
 }
 
 // VerdictJSON writes the answer to an A/B as a document, with what became of the rules of a gate.

@@ -24,6 +24,11 @@ func ProfileJSON(w io.Writer, s profiling.Summary) error {
 // Profile prints the summary of a trace: what it is, where the time went, and what is doubtful about it.
 func Profile(w io.Writer, s profiling.Summary, o Options) error {
 	p := &printer{w: w, o: o}
+	p.profile(s)
+	return p.err
+}
+
+func (p *printer) profile(s profiling.Summary) {
 	p.paragraph("trace    ", fmt.Sprintf("%s, %s (%s of JSON), %d events", filepath.Base(s.File), bytesOf(s.FileBytes), bytesOf(s.JSONBytes), s.Events))
 	p.paragraph("from     ", profileSource(s))
 	if s.Window != nil {
@@ -42,7 +47,6 @@ func Profile(w io.Writer, s profiling.Summary, o Options) error {
 	p.profileCalls(s.Calls)
 	p.profileOperators("operators of the CPU", s.Operators, s.Unnamed)
 	p.profileOperators("Python functions", s.Functions, nil)
-	return p.err
 }
 
 func bytesOf(n int64) string {
@@ -115,7 +119,7 @@ func (p *printer) profileSteps(s profiling.Summary) {
 	p.line("")
 	p.line("steps, marked %s", s.Steps.Marker)
 	g := &grid{right: map[int]bool{2: true, 3: true, 4: true, 5: true}, free: 1}
-	g.add("", "", "n", "mean", "p50", "p90")
+	g.head("", "", "n", "mean", "p50", "p90")
 	for _, k := range s.Steps.Kinds {
 		name := string(k.Kind)
 		for _, f := range []struct {
@@ -230,7 +234,7 @@ func (p *printer) profileCategories(s profiling.Summary) {
 			head = append(head, "a "+string(k)+" step")
 		}
 	}
-	g.add(head...)
+	g.head(head...)
 	for _, c := range s.Categories {
 		row := []string{c.Name, fmt.Sprint(c.N), span(c.Took), value(c.Share, "share")}
 		for _, k := range kinds {
@@ -252,7 +256,7 @@ func (p *printer) profileKernels(s profiling.Summary) {
 	p.line("")
 	p.line("kernels, copies and fills (share of the GPU time)")
 	g := &grid{right: map[int]bool{0: true, 1: true, 2: true, 3: true}, free: 5}
-	g.add("share", "time", "n", "mean", "category", "name")
+	g.head("share", "time", "n", "mean", "category", "name")
 	for _, k := range s.Kernels[:min(profileLines, len(s.Kernels))] {
 		g.add(value(k.Share, "share"), span(k.Took), fmt.Sprint(k.N), span(k.Mean), k.Category, kernelName(k.Name))
 	}
@@ -276,7 +280,7 @@ func (p *printer) profileCalls(calls []profiling.Call) {
 	p.line("")
 	p.line("calls of the GPU's runtime (time on the CPU)")
 	g := &grid{right: map[int]bool{0: true, 1: true, 2: true}, free: 3}
-	g.add("time", "n", "mean", "name")
+	g.head("time", "n", "mean", "name")
 	for _, c := range calls[:min(5, len(calls))] {
 		g.add(span(c.Took), fmt.Sprint(c.N), span(c.Mean), printable(c.Name))
 	}
@@ -291,10 +295,10 @@ func (p *printer) profileOperators(title string, all []profiling.Operator, unnam
 	g := &grid{right: map[int]bool{0: true, 1: true, 2: true, 3: true}, free: 4}
 	if all[0].Self == nil {
 		p.line("%s (with what they called)", title)
-		g.add("", "time", "n", "", "name")
+		g.head("", "time", "n", "", "name")
 	} else {
 		p.line("%s (self time: without what they called; share of all self time)", title)
-		g.add("share", "self", "n", "with calls", "name")
+		g.head("share", "self", "n", "with calls", "name")
 	}
 	for _, o := range all[:min(profileLines, len(all))] {
 		if o.Self == nil {

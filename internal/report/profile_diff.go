@@ -21,6 +21,11 @@ func ProfileDiffJSON(w io.Writer, d profiling.Difference) error {
 // ProfileDiff prints what changed from a step of A to a step of B.
 func ProfileDiff(w io.Writer, d profiling.Difference, o Options) error {
 	p := &printer{w: w, o: o}
+	p.profileDiff(d)
+	return p.err
+}
+
+func (p *printer) profileDiff(d profiling.Difference) {
 	p.paragraph("A        ", profileSide(d.A))
 	p.paragraph("B        ", profileSide(d.B))
 	if evidence := ProfileEvidence(d); evidence != "" {
@@ -32,7 +37,6 @@ func ProfileDiff(w io.Writer, d profiling.Difference, o Options) error {
 	for _, k := range d.Kinds {
 		p.profileStepDiff(k, d.Basis)
 	}
-	return p.err
 }
 
 func profileSide(s profiling.Side) string {
@@ -231,7 +235,7 @@ func diffGrid(several bool, head ...string) changes {
 		head = append(head, "spread of A", "of B")
 	}
 	g := changes{&grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}}}
-	g.grid.add(head...)
+	g.grid.head(head...)
 	return g
 }
 
@@ -255,7 +259,7 @@ func (p *printer) profileKernelDiff(k profiling.StepDifference) {
 	p.line("")
 	p.line("  largest differences by name (new and vanished ones always)")
 	g := &grid{right: map[int]bool{0: true, 1: true, 2: true}, free: 5}
-	g.add("B - A", "A", "B", "", "category", "name")
+	g.head("B - A", "A", "B", "", "category", "name")
 	listed := 0
 	others := profiling.Leftover{}
 	for _, kernel := range k.Kernels {

@@ -15,6 +15,24 @@ import (
 // Run prints one run: what it was, its numbers, and what is doubtful about them.
 func Run(w io.Writer, s lab.Sealed, o Options) error {
 	p := &printer{w: w, o: o}
+	p.run(s)
+	return p.err
+}
+
+func (p *printer) run(s lab.Sealed) {
+	p.facts(s)
+	p.failure(s.Run)
+	p.capture(s.Run)
+	for _, t := range s.Summary.Phases {
+		p.line("")
+		p.phaseFigures(load(s.Run.Experiment, t.Phase), s.Summary, t)
+	}
+	p.findings(s.Run)
+}
+
+// facts are what was run, when and where.
+func (p *printer) facts(s lab.Sealed) {
+	p.of = OfFacts
 	r := s.Run
 	g := &grid{}
 	g.add("run", r.ID+"  "+r.Experiment.Name)
@@ -51,14 +69,6 @@ func Run(w io.Writer, s lab.Sealed, o Options) error {
 		g.add("formulas", fmt.Sprintf("definitions %d, today's are %d: see docs/metrics.md", d, metric.Definitions))
 	}
 	p.grid(g, "")
-	p.failure(r)
-	p.capture(r)
-	for _, t := range s.Summary.Phases {
-		p.line("")
-		p.phase(load(r.Experiment, t.Phase), s.Summary, t)
-	}
-	p.findings(r)
-	return p.err
 }
 
 func (p *printer) outcome(r lab.Run) string {
@@ -110,6 +120,7 @@ func (p *printer) failure(r lab.Run) {
 	if r.Failure == nil {
 		return
 	}
+	p.of = OfFailure
 	p.line("")
 	p.paragraph("failed   ", fmt.Sprintf("%s: %s", r.Failure.Class, r.Failure.Reason))
 	if r.Failure.Exit != "" {
@@ -120,16 +131,19 @@ func (p *printer) failure(r lab.Run) {
 	}
 }
 
-// phase prints the figures of one phase: latencies as a table, the rest as a list.
-func (p *printer) phase(l lab.Load, s lab.Summary, t lab.Tally) {
+// phaseFigures prints the figures of one phase: latencies as a table, the rest as a list.
+func (p *printer) phaseFigures(l lab.Load, s lab.Summary, t lab.Tally) {
+	p.of, p.phase = OfLoad, t.Phase
+	defer func() { p.phase = "" }()
 	judged := ""
 	if !t.Judged {
 		judged = " (not judged)"
 	}
 	p.paragraph("phase "+t.Phase+judged+"  ", point(l)+"; "+work(l))
 	p.paragraph("  ", fmt.Sprintf("%d of %d requests succeeded in %s; %d tokens in, %d out", t.OK, t.Offered, length(t.End-t.Start), t.Input, t.Output))
+	p.of = OfLatency
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}}
-	g.add("", "mean", "p50", "p90", "p95", "p99", "n")
+	g.head("", "mean", "p50", "p90", "p95", "p99", "n")
 	for _, q := range []string{"ttft", "tpot", "itl", "e2el"} {
 		row := []string{strings.ToUpper(q), "-", "-", "-", "-", "-", "-"} // another program may not say all of them
 		said := false
@@ -150,6 +164,7 @@ func (p *printer) phase(l lab.Load, s lab.Summary, t lab.Tally) {
 	if len(g.rows) > 1 {
 		p.grid(g, "  ")
 	}
+	p.of = OfFigures
 	list := &grid{right: map[int]bool{1: true}}
 	for _, f := range s.Figures {
 		m, known := metric.Find(f.Metric)
@@ -180,6 +195,7 @@ func findingMark(level lab.Level) string {
 }
 
 func (p *printer) findings(r lab.Run) {
+	p.of = OfFindings
 	if len(r.Findings)+len(r.Server.Inert) > 0 {
 		p.line("")
 	}

@@ -15,19 +15,32 @@ import (
 // of the judged runs did.
 func Verdict(w io.Writer, v lab.Verdict, hardware []correlate.Difference, o Options) error {
 	p := &printer{w: w, o: o}
+	p.verdict(v, hardware)
+	return p.err
+}
+
+func (p *printer) verdict(v lab.Verdict, hardware []correlate.Difference) {
+	p.of = OfArms
 	p.arms(v.Plan, v.Different)
+	p.of = OfAnswer
 	p.line("")
 	p.answer(v)
+	p.of = OfBasis
 	p.line("")
 	p.basis(v, hardware)
+	p.of = OfGuards
 	p.guards(v)
+	p.of = OfExplored
 	p.informing(v)
+	p.of = OfSettled
 	p.settled(v)
+	p.of = OfHardware
 	p.between(hardware)
+	p.of = OfNotes
 	p.notes(v)
+	p.of = OfProvenance
 	p.line("")
 	p.provenance(v)
-	return p.err
 }
 
 // arms names the two and what was asked differently.
@@ -278,7 +291,7 @@ func (p *printer) guards(v lab.Verdict) {
 	}
 	p.line("")
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
-	g.add("must not be worse", "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
+	g.head("must not be worse", "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
 	for _, r := range v.Guardrails {
 		word := mark(r)
 		if r.Low == nil && r.Call == lab.NoDifference {

@@ -170,7 +170,7 @@ func TestTheDashboardAsksTheNetworkForNothing(t *testing.T) {
 		t.Fatal("the page lacks its policy, script or style")
 	}
 	allowed := strings.NewReplacer("&#39;", "'", "&#43;", "+").Replace(policy[1])
-	if !strings.HasPrefix(allowed, "default-src 'none'") || !strings.Contains(allowed, sourceHash(script[1])) || !strings.Contains(allowed, sourceHash(style[1])) {
+	if !strings.HasPrefix(allowed, "default-src 'none'") || !strings.Contains(allowed, SourceHash(script[1])) || !strings.Contains(allowed, SourceHash(style[1])) {
 		t.Errorf("the policy does not allow just the page's own script and style: %s", allowed)
 	}
 	if strings.Count(page, "<svg") != 6 || strings.Count(page, "<tr>") != 1+12 {

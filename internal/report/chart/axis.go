@@ -15,6 +15,7 @@ type Axis struct {
 	Zero       bool      // starts at zero
 	Whole      bool      // counts: no tick between two whole numbers
 	Time       bool      // seconds since 1970, written as UTC
+	Min, Max   float64   // what the axis shows, where Min is below Max; else what the data need
 	Ticks      []float64 // where the ticks belong, such as the loads that were measured; none: at round numbers
 }
 
@@ -30,6 +31,8 @@ func newScale(a Axis, e extent) scale {
 	switch {
 	case len(a.Categories) > 0:
 		s.min, s.max = -0.5, float64(len(a.Categories))-0.5
+	case a.Min < a.Max:
+		s.min, s.max = a.Min, a.Max
 	case s.min > s.max: // nothing to show
 		s.min, s.max = 0, 1
 		if a.Log {

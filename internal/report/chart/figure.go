@@ -27,7 +27,7 @@ type Panel struct {
 	Empty    string // why there is nothing to see; set: it is said in place of the diagram
 }
 
-// Layer is something drawn in a panel: [Series], [Bars], [Boxes], [Violins], [Histogram], [Heat], [Rule] or [Label].
+// Layer is something drawn in a panel: [Series], [Bars], [Boxes], [Violins], [Histogram], [Heat], [Spans], [Bands], [Rule] or [Label].
 type Layer interface {
 	extend(a Panel, x, y *extent)
 	draw(d *diagram)

@@ -55,6 +55,13 @@ func gallery() map[string]Figure {
 		}},
 		"heat": {PanelWidth: 320, PanelHeight: 240, Panels: []Panel{{Title: "Heat", X: Axis{Title: "x", Categories: []string{"1", "2"}}, Y: Axis{Title: "y", Categories: []string{"a", "b"}},
 			Layers: []Layer{Heat{Title: "tok/s", Values: [][]float64{{1, 200}, {math.NaN(), 5000}}}}}}},
+		"timeline": {Columns: 2, PanelWidth: 320, PanelHeight: 240, Panels: []Panel{
+			{Title: "A hole", X: Axis{Title: "s", Min: 0, Max: 10}, Y: Axis{Title: "W", Zero: true}, Layers: []Layer{
+				Bands{Quiet: true, Bands: []Band{{1, 6, "warm-up"}, {6, 9, "load"}}}, Bands{Name: "stall", Style: 1, Bands: []Band{{4, 4.5, "4 s"}}},
+				Series{Name: "gpu0", Draw: Plain, Points: []Point{{X: 1, Y: 3}, {X: 2, Y: 4}, {X: 3, Y: math.NaN()}, {X: 5, Y: 4}, {X: 7, Y: 2}}}}},
+			{Title: "Rows", X: Axis{Title: "s"}, Y: Axis{Title: "request", Categories: []string{"0", "1"}}, Layers: []Layer{
+				Spans{Name: "prefill", Spans: []Span{{0, 1, 2, "1 s"}, {1, 3, 4, "1 s"}}}, Spans{Name: "decode", Style: 1, Spans: []Span{{0, 2, 6, "4 s"}}}}},
+		}},
 		"empty":   {PanelWidth: 320, PanelHeight: 240, Columns: 2, Panels: []Panel{{Title: "Told", Empty: "no data: column X is missing"}, {Title: "Found", Layers: []Layer{Series{}}}}},
 		"long":    {Title: strings.Repeat("A very long title ", 20), Subtitle: fmt.Sprintf(long, 1), Panels: []Panel{{Title: fmt.Sprintf(long, 2), Layers: lines(40, long), X: Axis{Title: fmt.Sprintf(long, 3)}, Y: Axis{Title: strings.Repeat(long, 4)}}}},
 		"crowded": {Panels: []Panel{{Title: "Many", X: Axis{Categories: many(60, long)}, Y: Axis{Categories: many(60, "row %d")}, Layers: []Layer{Heat{Values: [][]float64{{1}}}}}}},
@@ -73,7 +80,7 @@ func many(n int, format string) []string {
 }
 
 func TestAFigureIsDrawnAsBefore(t *testing.T) {
-	for _, name := range []string{"lines", "bars", "lying", "spread", "heat", "empty"} {
+	for _, name := range []string{"lines", "bars", "lying", "spread", "heat", "timeline", "empty"} {
 		t.Run(name, func(t *testing.T) {
 			got := gallery()[name].SVG()
 			golden := filepath.Join("testdata", name+".svg")

@@ -23,7 +23,7 @@ type Point struct {
 	Tip       string
 }
 
-// Series is a line, a cloud of points, or both.
+// Series is a line, a cloud of points, or both. A point whose Y is NaN breaks the line: nothing is known from there on.
 type Series struct {
 	Name   string
 	Style  Style
@@ -98,14 +98,7 @@ func (s Series) draw(d *diagram) {
 	defer d.close()
 	shown := slices.DeleteFunc(slices.Clone(s.Points), func(p Point) bool { return !d.x.shows(p.X) || !d.y.shows(p.Y) })
 	if s.Draw != Dots && len(shown) > 1 {
-		var line []point
-		for i, p := range shown {
-			if s.Draw == Steps && i > 0 {
-				line = append(line, point{d.x.at(p.X), line[len(line)-1].y})
-			}
-			line = append(line, point{d.x.at(p.X), d.y.at(p.Y)})
-		}
-		d.add(item{path: polyline(line...), stroke: s.paint(), width: 2, dash: s.dash()})
+		d.add(item{path: s.line(d), stroke: s.paint(), width: s.width(), dash: s.dash()})
 	}
 	for _, p := range shown {
 		at := point{d.x.at(p.X), d.y.at(p.Y)}
@@ -126,6 +119,36 @@ func (s Series) draw(d *diagram) {
 		d.taken = append(d.taken, rect{at.x - size, at.y - size, 2 * size, 2 * size})
 		d.close()
 	}
+}
+
+// line joins the points, with a hole after each that is NaN.
+func (s Series) line(d *diagram) []segment {
+	var path []segment
+	var piece []point
+	end := func() {
+		path = append(path, polyline(piece...)...)
+		piece = nil
+	}
+	for _, p := range s.Points {
+		switch {
+		case math.IsNaN(p.Y):
+			end()
+		case d.x.shows(p.X) && d.y.shows(p.Y):
+			if s.Draw == Steps && len(piece) > 0 {
+				piece = append(piece, point{d.x.at(p.X), piece[len(piece)-1].y})
+			}
+			piece = append(piece, point{d.x.at(p.X), d.y.at(p.Y)})
+		}
+	}
+	end()
+	return path
+}
+
+func (s Series) width() float64 {
+	if s.Draw == Plain {
+		return 1.5
+	}
+	return 2
 }
 
 // whisker draws an upright error bar.

@@ -1,0 +1,127 @@
+package report
+
+import (
+	"lab/internal/correlate"
+	"lab/internal/lab"
+	"lab/profiling"
+)
+
+// Part is a piece of a printed result before it is laid out for a terminal: a text, or a table. A page shows the same
+// pieces, so that the two say the same.
+type Part struct {
+	Of    string // what it belongs to: one of the Of constants
+	Phase string // of the load, where it is about one
+	Label string // before the text: "stalls", "at 1.204 s"; may be empty
+	Text  string
+	Table *Table
+}
+
+// Table is rows of cells; the first column names the row.
+type Table struct {
+	Head  []string // nil: a list of names and values
+	Rows  [][]string
+	Right map[int]bool // columns of numbers
+}
+
+// What a part belongs to.
+const (
+	OfFacts    = "facts"    // what was run, when, where
+	OfFailure  = "failure"  // why the server ended it
+	OfCapture  = "capture"  // what became of a profiled window
+	OfLoad     = "load"     // what was sent, what came of it
+	OfLatency  = "latency"  // percentiles
+	OfFigures  = "figures"  // the other figures of a phase
+	OfClient   = "client"   // what lab measured of itself
+	OfFindings = "findings" // what is doubtful
+
+	OfSampling = "sampling"
+	OfHardware = "hardware" // means of what was sampled, and how two arms differ in them
+	OfEnergy   = "energy"
+	OfStalls   = "stalls"
+	OfLimits   = "limits" // slow requests, bottlenecks, associations, trends
+
+	OfArms       = "arms"
+	OfAnswer     = "answer"
+	OfBasis      = "basis"
+	OfGuards     = "guards"
+	OfExplored   = "explored"
+	OfSettled    = "settled"
+	OfNotes      = "notes"
+	OfProvenance = "provenance"
+
+	OfTrace = "trace" // where the time of a step went
+)
+
+// Of are the parts that belong to something.
+func Of(parts []Part, what string) []Part {
+	var all []Part
+	for _, part := range parts {
+		if part.Of == what {
+			all = append(all, part)
+		}
+	}
+	return all
+}
+
+// RunParts are what [Run] prints.
+func RunParts(s lab.Sealed) []Part { return collect(func(p *printer) { p.run(s) }) }
+
+// HardwareParts are what [Hardware] prints.
+func HardwareParts(r lab.Run, h correlate.Hardware) []Part {
+	return collect(func(p *printer) { p.hardware(r, h) })
+}
+
+// VerdictParts are what [Verdict] prints.
+func VerdictParts(v lab.Verdict, hardware []correlate.Difference) []Part {
+	return collect(func(p *printer) { p.verdict(v, hardware) })
+}
+
+// PlanHardwareParts are the table of runs in what [PlanHardware] prints, and the findings of these.
+func PlanHardwareParts(plan lab.Plan, runs []ArmHardware) []Part {
+	return collect(func(p *printer) {
+		p.of = OfHardware
+		p.armsHardware(plan, runs)
+		p.of = OfFindings
+		p.armsFindings(runs)
+	})
+}
+
+// TraceParts are what [Profile] prints.
+func TraceParts(s profiling.Summary) []Part {
+	return collect(func(p *printer) {
+		p.of = OfTrace
+		p.profile(s)
+	})
+}
+
+// TraceDiffParts are what [ProfileDiff] prints.
+func TraceDiffParts(d profiling.Difference) []Part {
+	return collect(func(p *printer) {
+		p.of = OfTrace
+		p.profileDiff(d)
+	})
+}
+
+// collect gathers what would be printed.
+func collect(print func(*printer)) []Part {
+	all := []Part{}
+	print(&printer{parts: &all})
+	return all
+}
+
+// part collects one. Empty lines are the terminal's.
+func (p *printer) part(part Part) {
+	if part.Text == "" && (part.Table == nil || len(part.Table.Rows) == 0) {
+		return
+	}
+	part.Of, part.Phase = p.of, p.phase
+	*p.parts = append(*p.parts, part)
+}
+
+func (g *grid) table() *Table {
+	t := &Table{Rows: g.rows, Right: g.right}
+	if g.heads && len(g.rows) > 0 {
+		t.Head, t.Rows = g.rows[0], g.rows[1:]
+	}
+	return t
+}
