@@ -26,7 +26,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	var told *toldError
-	if err != nil && !errors.As(err, &told) {
+	gone := errors.Is(err, syscall.EPIPE) // who read our output has enough, as in `lab show | head`
+	if err != nil && !gone && !errors.As(err, &told) {
 		fmt.Fprintf(errOut, "lab: %v\n", err)
 	}
 	return exitCode(err)
