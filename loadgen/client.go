@@ -34,13 +34,13 @@ type client struct {
 	dialer *dialer
 	clock  lab.Clock
 	wall   *realtime
-	lag    worst                  // of the events since the last sample
-	token  func(at time.Duration) // output arrived
-	keep   bool                   // of the text
-	pool   sync.Pool              // of *stream, with their buffers
+	lag    worst                    // of the events since the last sample
+	token  func(*lab.RequestRecord) // output arrived: the last chunk
+	keep   bool                     // of the text
+	pool   sync.Pool                // of *stream, with their buffers
 }
 
-func newClient(t Target, clock lab.Clock, token func(time.Duration)) *client {
+func newClient(t Target, clock lab.Clock, token func(*lab.RequestRecord)) *client {
 	d := newDialer(t, clock)
 	return &client{target: t, clock: clock, dialer: d, wall: newRealtime(clock), token: token, http: &http.Client{Transport: &http.Transport{
 		DialContext:         d.dial,

@@ -59,7 +59,7 @@ func (d *dialer) standing() int {
 func TestARequestThatFindsEveryConnectionBusyTakesASpareAndAnotherIsOpened(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		server, asked, release, made := slow(t, secure)
-		c := newClient(Target{URL: server.URL, Insecure: true}, lab.NewEpoch().Clock(), func(time.Duration) {})
+		c := newClient(Target{URL: server.URL, Insecure: true}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 		c.dialer.keep = 2
 		c.connect(t.Context(), 1)
 		eventually(t, "two spares beside the idle one", func() bool { return c.dialer.standing() == 2 && made.Load() == 3 })

@@ -1,7 +1,7 @@
 package loadgen
 
 import (
-	"slices"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,33 +9,50 @@ import (
 	"lab/internal/lab"
 )
 
-// Progress is what the live line and the hang watch see of a load while it runs. The zero value is ready.
+// Progress is what the live view and the hang watch see of a load while it runs. The zero value is ready.
+//
+// Requests are counted under a lock, twice each. A chunk takes none and allocates nothing: a few counters are added to.
 type Progress struct {
-	mu   sync.Mutex
-	now  Snapshot
-	ttft ring
-	itl  ring
+	mu  sync.Mutex
+	now Snapshot
 
-	lastToken atomic.Int64 // apart from the rest: every token of every stream sets it
+	lastToken       atomic.Int64
+	tokens          atomic.Int64
+	ttft, itl, e2el histogram
 }
 
 // Snapshot is the state at one moment, counted since the first request of the run.
 type Snapshot struct {
 	Sent, OK, Errors, InFlight, Tokens int
 
+	Failed    map[string]int // errors by class; nil: none
+	LastError string         // what the last of them was, but for those that lab itself ended
+
 	Busy      time.Duration // since when something is in flight without a break; 0: nothing is
 	LastToken time.Duration // when output last arrived
-	TTFT, ITL time.Duration // medians of the last requests; 0: none yet
 }
+
+// Latencies are those of the run so far: TTFT and ITL of every chunk as it came, E2EL of the requests that succeeded.
+type Latencies struct{ TTFT, ITL, E2EL lab.Histogram }
 
 // Snapshot reads the state.
 func (p *Progress) Snapshot() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.now
+	s.Failed = maps.Clone(s.Failed)
 	s.LastToken = time.Duration(p.lastToken.Load())
-	s.TTFT, s.ITL = p.ttft.median(), p.itl.median()
+	s.Tokens = int(p.tokens.Load())
 	return s
+}
+
+// Latencies reads them.
+func (p *Progress) Latencies() *Latencies {
+	l := &Latencies{}
+	p.ttft.read(&l.TTFT)
+	p.itl.read(&l.ITL)
+	p.e2el.read(&l.E2EL)
+	return l
 }
 
 func (p *Progress) sent(at time.Duration) {
@@ -48,10 +65,33 @@ func (p *Progress) sent(at time.Duration) {
 	}
 }
 
-// token notes that output arrived.
-func (p *Progress) token(at time.Duration) { p.lastToken.Store(int64(at)) }
+// token notes the chunk that has just come, the last one in the record. A chunk of several tokens counts as several, as it
+// does in the figures.
+func (p *Progress) token(rec *lab.RequestRecord) {
+	last := len(rec.Chunks) - 1
+	chunk := rec.Chunks[last]
+	p.lastToken.Store(int64(chunk.At))
+	if chunk.Tokens > 0 {
+		p.tokens.Add(int64(chunk.Tokens))
+	}
+	if last == 0 {
+		p.ttft.add(chunk.At-rec.Origin(), 1)
+		return
+	}
+	n := max(1, chunk.Tokens)
+	p.itl.add((chunk.At-rec.Chunks[last-1].At)/time.Duration(n), n)
+}
 
 func (p *Progress) ended(rec lab.RequestRecord) {
+	if n, ok := rec.Output(); ok { // a server may count only in the end
+		for _, c := range rec.Chunks {
+			n -= c.Tokens
+		}
+		p.tokens.Add(int64(n))
+	}
+	if v, ok := rec.E2EL(); ok && rec.OK() {
+		p.e2el.add(v, 1)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now.InFlight--
@@ -60,36 +100,25 @@ func (p *Progress) ended(rec lab.RequestRecord) {
 	}
 	if rec.OK() {
 		p.now.OK++
-	} else {
-		p.now.Errors++
+		return
 	}
-	if n, ok := rec.Output(); ok {
-		p.now.Tokens += n
+	p.now.Errors++
+	if p.now.Failed == nil {
+		p.now.Failed = map[string]int{}
 	}
-	if v, ok := rec.TTFT(); ok {
-		p.ttft.add(v)
-	}
-	if v, ok := rec.TPOT(); ok {
-		p.itl.add(v)
+	p.now.Failed[rec.Error]++
+	if rec.Error != lab.ErrCanceled {
+		p.now.LastError = rec.Detail
 	}
 }
 
-// ring keeps the last values.
-type ring struct {
-	values [64]time.Duration
-	n      int
-}
+// histogram is a lab.Histogram that many goroutines count in at once.
+type histogram [lab.HistogramClasses]atomic.Uint64
 
-func (r *ring) add(v time.Duration) {
-	r.values[r.n%len(r.values)] = v
-	r.n++
-}
+func (h *histogram) add(d time.Duration, n int) { h[lab.HistogramClass(d)].Add(uint64(n)) }
 
-func (r *ring) median() time.Duration {
-	kept := slices.Clone(r.values[:min(r.n, len(r.values))])
-	if len(kept) == 0 {
-		return 0
+func (h *histogram) read(into *lab.Histogram) {
+	for i := range h {
+		into[i] = h[i].Load()
 	}
-	slices.Sort(kept)
-	return kept[len(kept)/2]
 }

@@ -157,7 +157,7 @@ func play(t *testing.T, raw []byte) lab.RequestRecord {
 	defer listener.Close()
 	served := make(chan error, 1)
 	go func() { served <- serveOnce(listener, raw) }()
-	c := newClient(Target{URL: "http://" + listener.Addr().String()}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: "http://" + listener.Addr().String()}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	defer c.close()
 	var rec lab.RequestRecord
 	c.do(t.Context(), Request{Path: "/v1/completions", Body: []byte("{}")}, &rec)

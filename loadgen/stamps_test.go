@@ -25,7 +25,7 @@ func ask(t *testing.T, c *client, r Request) lab.RequestRecord {
 // stamping says whether this machine's kernel stamps what comes, which it begins to do a moment after it is first asked.
 func stamping(t *testing.T, server *httptest.Server) *client {
 	t.Helper()
-	c := newClient(Target{URL: server.URL, Insecure: true}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: server.URL, Insecure: true}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	t.Cleanup(c.close)
 	for range 50 {
 		if rec := ask(t, c, Request{Path: "/warm"}); rec.Stamps != nil && rec.Stamps.Reading == 0 {
@@ -54,7 +54,7 @@ func TestAnEventArrivesWhenTheKernelTookItInHoweverLateItIsRead(t *testing.T) {
 	defer server.Close()
 	c := stamping(t, server)
 	var busy time.Duration
-	c.token = func(time.Duration) {
+	c.token = func(*lab.RequestRecord) {
 		if busy == 0 { // with the first event, while the second one comes
 			read <- true
 			<-wrote
@@ -103,7 +103,7 @@ func TestWhereTheKernelGivesNoStampsAMomentIsTheReadingAndSaysSo(t *testing.T) {
 	server := &http.Server{Handler: stream200(oneToken + lastToken + done)}
 	go server.Serve(listener)
 	defer server.Close()
-	c := newClient(Target{URL: "http://server"}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: "http://server"}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	defer c.close()
 	c.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
 		plain, err := net.Dial("unix", listener.Addr().String())
@@ -127,7 +127,7 @@ func TestARequestIsWrittenWhenTheKernelHasAllOfItAndNotBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	c := newClient(Target{URL: "http://" + listener.Addr().String()}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: "http://" + listener.Addr().String()}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	defer c.close()
 	large := Request{Path: "/", Body: make([]byte, 32<<20)} // more than sockets hold
 
@@ -227,7 +227,7 @@ func TestTheRuntimesDistributionsAreReadAsWhatTheyGained(t *testing.T) {
 
 // A connection whose answer has ended may carry another request before the reader of the last got to run.
 func TestTheStampOfTheNextRequestOnAConnectionIsNotTakenForTheLasts(t *testing.T) {
-	c := newClient(Target{}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	defer c.close()
 	local, remote := tcpPair(t)
 	on := stamp(local, c.clock)
@@ -249,7 +249,8 @@ func TestTheStampOfTheNextRequestOnAConnectionIsNotTakenForTheLasts(t *testing.T
 func TestAnEventAllocatesNothing(t *testing.T) {
 	const runs = 1000
 	rec := lab.RequestRecord{}
-	c := newClient(Target{}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	var progress Progress
+	c := newClient(Target{}, lab.NewEpoch().Clock(), progress.token)
 	local, remote := tcpPair(t)
 	s := &stream{}
 	s.begin(c, stamp(local, c.clock), 0, Request{Output: 4 * runs}, &rec)

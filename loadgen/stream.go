@@ -153,7 +153,7 @@ func (s *stream) output(f frame) {
 	s.stamp()
 	if f.text || tokens > 0 || !f.usage && !f.role {
 		s.rec.Chunks = append(s.rec.Chunks, lab.Chunk{At: s.came, Tokens: tokens})
-		s.client.token(s.came)
+		s.client.token(s.rec)
 		return
 	}
 	s.rec.Empty = append(s.rec.Empty, s.came)

@@ -19,7 +19,7 @@ func send(t *testing.T, ctx context.Context, want int, handler http.HandlerFunc,
 	t.Helper()
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	c := newClient(Target{URL: server.URL, Model: "tiny"}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: server.URL, Model: "tiny"}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	defer c.close()
 	for _, f := range set {
 		f(c)
@@ -86,7 +86,7 @@ func TestAnAnswerThatIsNoStreamIsItsOwnClass(t *testing.T) {
 		t.Fatal(err)
 	}
 	listener.Close()
-	c := newClient(Target{URL: "http://" + listener.Addr().String()}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: "http://" + listener.Addr().String()}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	rec = lab.RequestRecord{}
 	c.do(t.Context(), Request{Path: "/"}, &rec)
 	if rec.Error != lab.ErrConnect {
@@ -122,7 +122,7 @@ func TestAnIdleConnectionThatTheServerClosedIsNoFailure(t *testing.T) {
 	server.Config.IdleTimeout = 20 * time.Millisecond
 	server.Start()
 	defer server.Close()
-	c := newClient(Target{URL: server.URL}, lab.NewEpoch().Clock(), func(time.Duration) {})
+	c := newClient(Target{URL: server.URL}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 	defer c.close()
 	again := 0
 	for range 20 {

@@ -81,7 +81,8 @@ func BenchmarkChunks(b *testing.B) {
 	for _, streams := range []int{1, 64} {
 		b.Run(strconv.Itoa(streams)+"streams", func(b *testing.B) {
 			clock := lab.NewEpoch().Clock()
-			c := newClient(Target{URL: server.URL}, clock, func(time.Duration) {})
+			var progress Progress
+			c := newClient(Target{URL: server.URL}, clock, progress.token)
 			defer c.close()
 			for b.Loop() {
 				var all sync.WaitGroup

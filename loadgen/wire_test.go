@@ -108,7 +108,7 @@ func loadOnTheWire(tb testing.TB, ctx context.Context, url string, l lab.Load, p
 func TestAChunkMoreAllocatesNothingMoreFromTheSocketIntoTheRecord(t *testing.T) {
 	url := answerer(t)
 	allocations := func(tokens int) float64 {
-		c := newClient(Target{URL: url, Header: http.Header{"X-Tokens": {fmt.Sprint(tokens)}, "X-Pause": {"0s"}}}, lab.NewEpoch().Clock(), func(time.Duration) {})
+		c := newClient(Target{URL: url, Header: http.Header{"X-Tokens": {fmt.Sprint(tokens)}, "X-Pause": {"0s"}}}, lab.NewEpoch().Clock(), func(*lab.RequestRecord) {})
 		defer c.close()
 		return testing.AllocsPerRun(20, func() {
 			var rec lab.RequestRecord

@@ -72,6 +72,7 @@ func ab(cmd *cobra.Command, nameA, nameB string, o abOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	load := b.load
 	if o.profile {
 		load = b.loadToProfile
@@ -152,6 +153,7 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	plan, err := b.lab.DB.ResolvePlan(ref)
 	if err != nil {
 		return err
@@ -203,10 +205,10 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 	arms, err := b.lab.LoadPoints(cmd.Context(), readyA, readyB)
 	if err == nil {
 		plan.A.Phases, plan.B.Phases = arms[0].Experiment.Phases, arms[1].Experiment.Phases
-		b.line.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
+		b.view.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
 		err = b.lab.AB(cmd.Context(), plan, arms[0], arms[1], limit)
 	}
-	b.line.Close()
+	b.view.Close()
 	var failed *runner.ServerFailedError
 	if errors.As(err, &failed) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", failed)

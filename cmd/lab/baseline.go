@@ -78,6 +78,7 @@ func setBaseline(cmd *cobra.Command, name string, args []string, o setOptions) e
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	switch {
 	case o.resume && len(args) == 0:
 		return resumeCapture(cmd, b, name, o)
@@ -136,7 +137,7 @@ func makeCapture(cmd *cobra.Command, b *bench, ready runner.Ready, c lab.Capture
 	if err == nil {
 		err = b.lab.Capture(cmd.Context(), arms[0], c, have)
 	}
-	b.line.Close()
+	b.view.Close()
 	var failed *runner.ServerFailedError
 	var invalid *runner.InvalidError
 	switch {
@@ -262,6 +263,7 @@ func checkBaseline(cmd *cobra.Command, args []string, o checkOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	was, runs, err := baselineRuns(b.lab.DB, args[0])
 	if err != nil {
 		return err
@@ -327,13 +329,15 @@ func checkStored(cmd *cobra.Command, b *bench, was store.Baseline, stored []lab.
 		if err != nil {
 			return err
 		}
+		if sealed.Run.Outcome != lab.Complete || !sealed.Run.Valid() {
+			b.view.Close() // before anything is said of it
+		}
 		if err := runError(cmd, sealed.Run); err != nil {
-			b.line.Close()
 			return err
 		}
 		now = append(now, sealed)
 	}
-	b.line.Close()
+	b.view.Close()
 	v := compare.Against(was.Name, stored, now)
 	return tellVerdict(cmd, report.Gate{Verdict: v, Rulings: compare.HistoricalRules(v, o.gate.rules)}, o.json, o.gate)
 }

@@ -58,16 +58,18 @@ func benchServer(cmd *cobra.Command, args *kit.Arguments, typed string) error {
 	if err := resultPlace(args); err != nil {
 		return err
 	}
-	b, err := openBench(cmd, measureOptions{wait: args.Has("wait")})
+	o := measureOptions{wait: args.Has("wait"), ui: uiFlag(args.Word("ui"))}
+	if args.Has("disable-tqdm") {
+		o.ui = "none"
+	}
+	b, err := openBench(cmd, o)
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	b.lab.Command = typed
-	if args.Has("disable-tqdm") {
-		b.lab.Status = func(lab.Status) {}
-	}
 	for _, note := range args.Notes {
-		b.line.Print(note)
+		b.view.Print(note)
 	}
 	sealed, err := b.attach(cmd, args, experiment)
 	if err != nil {
@@ -120,7 +122,7 @@ func (b *bench) attach(cmd *cobra.Command, args *kit.Arguments, e lab.Experiment
 		e.Server.APIKeyEnv = key
 	}
 	if limit := args.ReadyCheck(); limit > 0 {
-		b.line.Show(lab.Status{Title: e.Name, Stage: "waiting for the server", Whole: limit})
+		b.view.Show(lab.Status{Title: e.Name, Stage: "waiting for the server", Whole: limit})
 		if err := b.lab.AwaitServer(ctx, e.Server, limit); err != nil {
 			return lab.Sealed{}, interrupted(ctx, err)
 		}
@@ -135,7 +137,7 @@ func (b *bench) attach(cmd *cobra.Command, args *kit.Arguments, e lab.Experiment
 	}
 	defer lock.Release()
 	sealed, err := b.lab.Run(ctx, ready)
-	b.line.Close()
+	b.view.Close()
 	return sealed, err
 }
 

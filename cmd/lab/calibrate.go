@@ -34,6 +34,7 @@ func calibrate(cmd *cobra.Command, name string, o abOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	ready, err := b.load(cmd, name)
 	if err != nil {
 		return err

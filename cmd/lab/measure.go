@@ -23,21 +23,23 @@ type measureOptions struct {
 	wait  bool
 	pprof string
 	json  bool
+	ui    uiFlag
 }
 
 func (o *measureOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "wait while another lab measures on this box, instead of exit 4")
 	cmd.Flags().StringVar(&o.pprof, "pprof", "", "write a CPU profile of lab itself to `FILE`, and one of its heap beside it")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as one JSON document")
+	o.ui.addFlag(cmd)
 }
 
-// bench is the place where a command measures: the lab, and the line that shows how it goes.
+// bench is the place where a command measures: the lab, and the view that shows how it goes.
 type bench struct {
 	lab  *runner.Lab
-	line *live.Line
+	view *live.View
 }
 
-// openBench opens the store and finds the places that a measurement needs.
+// openBench opens the store and finds the places that a measurement needs. Its view is to be closed.
 func openBench(cmd *cobra.Command, o measureOptions) (*bench, error) {
 	db, err := openStore(cmd)
 	if err != nil {
@@ -51,20 +53,23 @@ func openBench(cmd *cobra.Command, o measureOptions) (*bench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
-	line := live.New(cmd.ErrOrStderr(), columns(cmd.ErrOrStderr()))
-	return &bench{line: line, lab: &runner.Lab{
+	view, err := o.ui.view(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return &bench{view: view, lab: &runner.Lab{
 		DB: db, Self: self, Path: os.Getenv("PATH"), CacheDir: cache, StateDir: stateDir(db.Dir()),
 		LockDir: box.LockFolder(os.Getenv), Getenv: os.Getenv, Command: commandLine(),
-		Version: version(), Status: line.Show, Waiting: waiting(o, line), Notice: line.Print,
+		Version: version(), Status: view.Show, Waiting: waiting(o.wait, view), Notice: view.Print,
 	}}, nil
 }
 
 // waiting says that a command waits for the box, where it was asked to.
-func waiting(o measureOptions, line *live.Line) func(error) {
-	if !o.wait {
+func waiting(wait bool, view *live.View) func(error) {
+	if !wait {
 		return nil
 	}
-	return func(busy error) { line.Print("waiting: " + busy.Error()) }
+	return func(busy error) { view.Print("waiting: " + busy.Error()) }
 }
 
 // stateDir is where running servers are written down, so that `lab gc` finds what a killed lab left.
@@ -105,10 +110,10 @@ func (b *bench) check(cmd *cobra.Command, file *matrices.File) (runner.Ready, er
 		return runner.Ready{}, file.Locate(faults)
 	}
 	if s := file.Experiment.Server; s.BaseURL == "" && s.Simulator == nil { // a real vllm takes seconds to say its help
-		b.line.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
+		b.view.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
 	}
 	ready, err := b.lab.Prepare(cmd.Context(), file.Experiment)
-	b.line.Close()
+	b.view.Close()
 	var faults lab.Faults
 	if errors.As(err, &faults) {
 		return ready, file.Locate(faults)

@@ -107,6 +107,7 @@ func profileOne(cmd *cobra.Command, name string, o measureOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	ready, err := b.loadToProfile(cmd, name)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func profileOne(cmd *cobra.Command, name string, o measureOptions) error {
 		return err
 	}
 	sealed, err := b.lab.Profile(cmd.Context(), ready)
-	b.line.Close()
+	b.view.Close()
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func profileAfter(cmd *cobra.Command, b *bench, ready runner.Ready, asJSON bool)
 		return nil
 	}
 	sealed, err := b.lab.Profile(cmd.Context(), ready)
-	b.line.Close()
+	b.view.Close()
 	if err != nil {
 		return err
 	}

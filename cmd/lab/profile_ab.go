@@ -21,7 +21,7 @@ func profileArms(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB run
 			continue
 		}
 		sealed, err := b.lab.ProfileArm(cmd.Context(), plan, arm.name, arm.ready)
-		b.line.Close()
+		b.view.Close()
 		if err != nil {
 			return made, err
 		}

@@ -33,6 +33,7 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	ready, err := b.load(cmd, name)
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func runOne(cmd *cobra.Command, name string, o runOptions) error {
 		return err
 	}
 	sealed, err := b.lab.Run(cmd.Context(), ready)
-	b.line.Close()
+	b.view.Close()
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (b *bench) settle(cmd *cobra.Command, ready runner.Ready) (runner.Ready, er
 	if err == nil {
 		return arms[0], nil
 	}
-	b.line.Close()
+	b.view.Close()
 	var failed *runner.ServerFailedError
 	if errors.As(err, &failed) {
 		return ready, runError(cmd, failed.Run)

@@ -135,9 +135,8 @@ func lockBox(cmd *cobra.Command, o selftestClientOptions) (*box.Lock, lab.Host, 
 		}
 		slices.Sort(devices)
 	}
-	line := live.New(cmd.ErrOrStderr(), columns(cmd.ErrOrStderr()))
-	defer line.Close()
-	lock, err := box.Acquire(cmd.Context(), box.LockFolder(os.Getenv), devices, commandLine(), waiting(measureOptions{wait: o.wait}, line))
+	view := live.New(cmd.ErrOrStderr(), live.Options{})
+	lock, err := box.Acquire(cmd.Context(), box.LockFolder(os.Getenv), devices, commandLine(), waiting(o.wait, view))
 	var busy *box.BusyError
 	if errors.As(err, &busy) {
 		err = &runner.ObstacleError{Err: busy}

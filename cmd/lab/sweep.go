@@ -70,6 +70,7 @@ func sweep(cmd *cobra.Command, args []string, o sweepOptions) error {
 	if err != nil {
 		return err
 	}
+	defer b.view.Close()
 	w := &sweeping{bench: b, cmd: cmd}
 	if err := w.open(args, o); err != nil {
 		return err
@@ -243,11 +244,11 @@ func (w *sweeping) measure(ready map[int]runner.Ready) error {
 	if err != nil {
 		return err
 	}
-	w.line.Print(fmt.Sprintf("sweep %s: %d runs, %d of them done; results in %s", w.sweep.ID, len(w.steps), done, w.sweep.Results))
+	w.view.Print(fmt.Sprintf("sweep %s: %d runs, %d of them done; results in %s", w.sweep.ID, len(w.steps), done, w.sweep.Results))
 	err = w.lab.Sweep(ctx, w.sweep, w.steps, ready, w.keep)
-	w.line.Close()
+	w.view.Close()
 	if err != nil {
-		w.line.Print("What was measured is kept; go on with: lab sweep --resume=" + w.sweep.ID)
+		w.view.Print("What was measured is kept; go on with: lab sweep --resume=" + w.sweep.ID)
 		return interrupted(ctx, err)
 	}
 	return nil
@@ -258,12 +259,12 @@ func (w *sweeping) keep(step runner.SweepStep, s lab.Sealed) error {
 	name := w.sweep.Cells[step.Cell].Name
 	switch {
 	case s.Run.Failure != nil:
-		w.line.Print(fmt.Sprintf("cell %s failed (%s): %s", name, s.Run.Failure.Class, s.Run.Failure.Reason))
+		w.view.Print(fmt.Sprintf("cell %s failed (%s): %s", name, s.Run.Failure.Class, s.Run.Failure.Reason))
 		return w.setAside(step)
 	case !s.Run.Valid():
 		for _, f := range s.Run.Findings {
 			if f.Level == lab.Invalid {
-				w.line.Print(fmt.Sprintf("cell %s is invalid: %s", name, f.Detail))
+				w.view.Print(fmt.Sprintf("cell %s is invalid: %s", name, f.Detail))
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func (w *sweeping) setAside(step runner.SweepStep) error {
 	if err != nil {
 		return fmt.Errorf("set the earlier result aside: %w", err)
 	}
-	w.line.Print(fmt.Sprintf("%s is of an earlier sweep: now %s.old", name, filepath.Base(name)))
+	w.view.Print(fmt.Sprintf("%s is of an earlier sweep: now %s.old", name, filepath.Base(name)))
 	return nil
 }
 

@@ -23,6 +23,21 @@ func Next(plan lab.Plan, runs []lab.Sealed) (s Step, ok bool) {
 	return s, ok && !conclusive(judgeAt(plan, runs, read(plan, runs)).Call)
 }
 
+// Block is how far one block of a plan is: Done where a try of it counts, Spoilt how many tries an invalid run spoilt.
+type Block struct {
+	Done   bool
+	Spoilt int
+}
+
+// Blocks are those of a plan, in order, by the runs that are stored. They say nothing of what was measured.
+func Blocks(plan lab.Plan, runs []lab.Sealed) []Block {
+	blocks := make([]Block, plan.Pairs)
+	for i := range blocks {
+		blocks[i].Done, blocks[i].Spoilt, _ = tries(plan, runs, i+1)
+	}
+	return blocks
+}
+
 // missing is the first block that has no two valid runs.
 func missing(plan lab.Plan, runs []lab.Sealed) (Step, bool) {
 	if plan.Cut > 0 {

@@ -149,6 +149,7 @@ var sections = []section{
 		{name: "preconnect", whole: true, kind: toggle, help: "open connections before they are needed, as lab run does"},
 		{name: "json", whole: true, kind: toggle, help: "print lab's run document in place of vLLM's block"},
 		{name: "wait", whole: true, kind: toggle, help: "wait while another lab measures on this box, instead of exit 4"},
+		{name: "ui", whole: true, initial: "auto", choices: []string{"auto", "live", "plain", "none"}, help: "how to show how it goes: live redraws in place, auto does so on a terminal and prints plain lines elsewhere"},
 		{name: "pprof", whole: true, help: "write a CPU profile of lab itself to this file, and one of its heap beside it"},
 		{name: "dir", whole: true, help: "folder of the records (default $LAB_DIR, else $XDG_DATA_HOME/lab)"},
 		{name: "help", kind: toggle},

@@ -12,8 +12,8 @@ import (
 
 // The limits of validity; docs/statistics.md gives the reasons.
 const (
-	maxErrorShare = 0.005
-	maxHitShare   = 0.01
+	MaxErrorShare = 0.005
+	MaxHitShare   = 0.01
 	fewRequests   = 20
 )
 
@@ -64,8 +64,8 @@ func (c *checker) phase(p lab.Phase) {
 	case t.OK == 0:
 		c.add(lab.Invalid, "no-success", "phase %s: none of %d requests succeeded (%s)", p.Name, t.Offered, classes(t.Errors))
 		return
-	case float64(bad) > maxErrorShare*float64(t.Offered):
-		c.add(lab.Invalid, "errors", "phase %s: %d of %d requests failed (%s); at most %.1f %% may", p.Name, bad, t.Offered, classes(t.Errors), maxErrorShare*100)
+	case float64(bad) > MaxErrorShare*float64(t.Offered):
+		c.add(lab.Invalid, "errors", "phase %s: %d of %d requests failed (%s); at most %.1f %% may", p.Name, bad, t.Offered, classes(t.Errors), MaxErrorShare*100)
 	case bad > 0:
 		c.add(lab.Warning, "errors", "phase %s: %d of %d requests failed (%s)", p.Name, bad, t.Offered, classes(t.Errors))
 	}
@@ -113,8 +113,8 @@ func (c *checker) cache(p lab.Phase) {
 	if !ok || d.Kind != "random" || d.PrefixTokens > 0 {
 		return
 	}
-	if hits > maxHitShare {
-		were, may := lab.Apart(hits*100, maxHitShare*100, 1)
+	if hits > MaxHitShare {
+		were, may := lab.Apart(hits*100, MaxHitShare*100, 1)
 		c.add(lab.Invalid, "warm-cache", "phase %s: %s %% of the prompt tokens were in the prefix cache (at most %s %% may be), although every prompt is new: the server was warm", p.Name, were, may)
 	}
 }

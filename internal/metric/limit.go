@@ -21,10 +21,10 @@ const (
 	stalled      = time.Second
 	manyShared   = 0.1 // of the events with a stamp
 	fewStamps    = 0.99
-	lateTimer    = 50 * time.Millisecond
+	LateTimer    = 50 * time.Millisecond
 
-	busyClient  = 0.9      // of the cores it may use
-	busyBox     = 0.1      // threads that wait for a core, on average
+	BusyClient  = 0.9      // of the cores it may use
+	BusyBox     = 0.1      // threads that wait for a core, on average
 	busyGC      = 0.25     // of the cores it may use
 	fullSocket  = 64 << 10 // bytes unread: half of what Linux begins with
 	stolenShare = 5.0      // per cent of the machine
@@ -45,7 +45,7 @@ func (c *checker) client(p lab.Phase, t lab.Tally) {
 		behind = c.coarse(p)
 	}
 	if cpu, ok := c.value(p.Name, "client_cpu"); ok && !late && !behind {
-		if cores, ok := c.value(p.Name, "client_cores"); ok && cpu > busyClient*cores {
+		if cores, ok := c.value(p.Name, "client_cores"); ok && cpu > BusyClient*cores {
 			c.add(lab.Warning, "client-cpu", "phase %s: lab used %.2f of the %.0f cores it may use: with a little more load it is the limit", p.Name, cpu, cores)
 		}
 	}
@@ -145,11 +145,11 @@ func (c *checker) cause(p lab.Phase, held float64) string {
 	switch {
 	case !hasCPU || cores == 0:
 		return "What held it up is not known: it did not measure itself"
-	case cpu > busyClient*cores && gc > busyGC*cores:
+	case cpu > BusyClient*cores && gc > busyGC*cores:
 		return fmt.Sprintf("The limit was its garbage collector: it took %.2f cores, while lab used %s", gc, used)
-	case cpu > busyClient*cores:
+	case cpu > BusyClient*cores:
 		return "The limit was its CPU: it used " + used
-	case hasWait && wait > busyBox:
+	case hasWait && wait > BusyBox:
 		return fmt.Sprintf("The limit was a busy box: %.2f of its threads waited for a core on average, while it used %s", wait, used)
 	case hasPause && pause > held/2:
 		return fmt.Sprintf("The limit was its garbage collector: its longest pause was %.1f ms", pause*1e3)
@@ -204,7 +204,7 @@ func (c *checker) timers(p lab.Phase) {
 	}
 	slices.Sort(late)
 	n := len(late)
-	if n == 0 || late[n/2] <= lateTimer.Seconds() {
+	if n == 0 || late[n/2] <= LateTimer.Seconds() {
 		return
 	}
 	share, ok := c.value(p.Name, "kernel_stamps")

@@ -240,26 +240,31 @@ func (w *window) good() int {
 func (w *window) passed() []float64 {
 	var all []float64
 	for _, r := range w.requests {
-		ok := r.OK()
-		for _, limit := range w.slo {
-			var v time.Duration
-			has := false
-			switch limit.Metric {
-			case "ttft":
-				v, has = r.TTFT()
-			case "tpot":
-				v, has = r.TPOT()
-				has = has || len(r.Chunks) > 0 // a single token has no time per further token: it keeps any limit
-			case "e2el":
-				v, has = r.E2EL()
-			}
-			ok = ok && has && v <= time.Duration(limit.Limit)
-		}
 		passed := 0.0
-		if ok {
+		if Good(r, w.slo) {
 			passed = 1
 		}
 		all = append(all, passed)
 	}
 	return all
+}
+
+// Good says whether a request succeeded within every limit.
+func Good(r lab.RequestRecord, limits []lab.SLO) bool {
+	ok := r.OK()
+	for _, limit := range limits {
+		var v time.Duration
+		has := false
+		switch limit.Metric {
+		case "ttft":
+			v, has = r.TTFT()
+		case "tpot":
+			v, has = r.TPOT()
+			has = has || len(r.Chunks) > 0 // a single token has no time per further token: it keeps any limit
+		case "e2el":
+			v, has = r.E2EL()
+		}
+		ok = ok && has && v <= time.Duration(limit.Limit)
+	}
+	return ok
 }

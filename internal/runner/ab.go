@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"lab/internal/compare"
@@ -43,6 +44,7 @@ func (l *Lab) AB(ctx context.Context, plan lab.Plan, a, b Ready, maxTime time.Du
 			return fmt.Errorf("read plan: %w", err)
 		}
 		step, more := compare.Next(s.plan, runs)
+		s.show(runs)
 		if !more {
 			return nil
 		}
@@ -69,11 +71,44 @@ type series struct {
 	limit   time.Duration // 0: none
 	longest time.Duration // of the runs so far
 	left    timeLeft
+	pairs   lab.PlanStatus // as the last finished block left them
+}
+
+// show says how far the plan is, between two blocks.
+func (s *series) show(runs []lab.Sealed) {
+	s.pairs = planStatus(s.plan, runs)
+	planned := s.pairs
+	s.lab.Status(lab.Status{Plan: &planned})
+}
+
+// planStatus is how far a plan is by its stored runs.
+func planStatus(plan lab.Plan, runs []lab.Sealed) lab.PlanStatus {
+	p := lab.PlanStatus{ID: plan.ID, Name: plan.Name, A: plan.A.Name, B: plan.B.Name, Looks: plan.LookAt()}
+	for i, block := range compare.Blocks(plan, runs) {
+		pair := lab.PairStatus{Arms: plan.Order[2*i : 2*i+2], Spoilt: block.Spoilt}
+		if block.Done {
+			pair.State = lab.LegDone
+		}
+		p.Pairs = append(p.Pairs, pair)
+	}
+	return p
+}
+
+// under is the plan's status while a run of a block is made; block 0: while one is made that belongs to none.
+func (s *series) under(block int, arm byte) *lab.PlanStatus {
+	p := s.pairs
+	p.Pairs = slices.Clone(p.Pairs)
+	if block > 0 {
+		p.Arm = string(arm)
+		p.Pairs[block-1].State = lab.LegNow
+	}
+	return &p
 }
 
 func (s *series) burnIn(ctx context.Context, next compare.Step) error {
 	for i, arm := range []byte("AB") {
-		at := place{plan: &s.plan, arm: string(arm), step: s.left.step("burn-in "+string(arm), burnIns(s.plan)-i+runsFrom(s.plan, next)), burnIn: true}
+		at := place{plan: &s.plan, arm: string(arm), burnIn: true,
+			step: "burn-in " + string(arm), left: s.left.of(burnIns(s.plan) - i + runsFrom(s.plan, next)), planned: s.under(0, arm)}
 		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
 			return err
 		}
@@ -103,7 +138,7 @@ func (s *series) cut(before compare.Step) error {
 func (s *series) block(ctx context.Context, step compare.Step, slot int) error {
 	for i, arm := range []byte(step.Arms) {
 		at := place{plan: &s.plan, arm: string(arm), block: step.Block, try: step.Try, slot: slot + i,
-			step: s.left.step(s.title(step), runsFrom(s.plan, step)-i)}
+			step: s.title(step), left: s.left.of(runsFrom(s.plan, step) - i), planned: s.under(step.Block, arm)}
 		start := time.Now()
 		if err := s.lab.one(ctx, s.arms[arm], at); err != nil {
 			return err

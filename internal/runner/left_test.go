@@ -10,18 +10,18 @@ func TestTheTimeLeftIsGuessedUntilARunHasBeenMade(t *testing.T) {
 	for _, tc := range []struct {
 		took time.Duration
 		runs int
-		want string
+		want time.Duration
 	}{
-		{0, 18, "pair, at most about 54 min left"},
-		{4 * time.Minute, 40, "pair, at most about 2.7 h left"},
-		{2 * time.Minute, 2, "pair, at most about 6 min left"},
-		{0, 0, "pair, at most about 1 s left"},
+		{0, 18, 54 * time.Minute},
+		{4 * time.Minute, 40, 160 * time.Minute},
+		{2 * time.Minute, 2, 6 * time.Minute},
+		{0, 0, 0},
 	} {
 		if tc.took > 0 {
 			left.add(tc.took)
 		}
-		if got := left.step("pair", tc.runs); got != tc.want {
-			t.Errorf("%q, want %q", got, tc.want)
+		if got := left.of(tc.runs); got != tc.want {
+			t.Errorf("%s, want %s", got, tc.want)
 		}
 	}
 }

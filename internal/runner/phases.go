@@ -27,9 +27,9 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 	for i, p := range j.run.Experiment.Phases {
 		o := loadgen.Options{
 			Target: t.Target, Phase: p, Clock: j.clock,
-			Record: j.keep, Sample: j.writer.Sample, Progress: progress,
+			Record: j.keep, Sample: j.ownSample, Progress: progress,
 		}
-		j.status.phase(p, "warm-up", progress.Snapshot())
+		j.status.phase(p, "warm-up", progress)
 		if err := j.warm(ctx, o, j.pool(i)+1); err != nil {
 			return fmt.Errorf("warm up for phase %s: %w", p.Name, err)
 		}
@@ -39,8 +39,10 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 		if p.Judged {
 			j.capture.warmed()
 		}
-		j.status.phase(p, "load", progress.Snapshot())
-		if err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) }); err != nil {
+		j.status.phase(p, "load", progress)
+		err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) })
+		j.status.progress(progress.Snapshot(), progress)
+		if err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}
 	}
@@ -50,9 +52,16 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 // keep records a request that has ended.
 func (j *job) keep(r lab.RequestRecord) {
 	j.writer.Request(r)
+	j.status.request(r)
 	if r.Phase != lab.Warmup {
 		j.capture.took(r)
 	}
+}
+
+// ownSample records what the client measured of itself.
+func (j *job) ownSample(s lab.Sample) {
+	j.writer.Sample(s)
+	j.status.sample(s)
 }
 
 // warm sends a phase's warm-up, with prompts of a pool that the phase does not use.

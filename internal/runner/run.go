@@ -21,10 +21,13 @@ type place struct {
 	plan        *lab.Plan
 	arm         string
 	block, slot int
-	try         int    // of the block
-	step        string // for the live line
-	burnIn      bool   // starts and warms up, measures nothing
-	profiled    bool   // with the server's profiler on; never judged
+	try         int           // of the block
+	step        string        // for the live view, as are the next three
+	left        time.Duration // that the series needs from the run's begin
+	planned     *lab.PlanStatus
+	swept       *lab.SweepStatus
+	burnIn      bool // starts and warms up, measures nothing
+	profiled    bool // with the server's profiler on; never judged
 
 	baseline *lab.Capture
 
@@ -102,7 +105,7 @@ func (j *job) begin() error {
 	if j.writer, err = j.lab.DB.Begin(j.run); err != nil {
 		return fmt.Errorf("begin run: %w", err)
 	}
-	j.status = status{emit: j.lab.Status, now: lab.Status{Run: j.run.ID, Title: j.title(), Step: j.at.step}, clock: j.clock}
+	j.status.begin(j.lab, j.run, j.at, j.clock)
 	return nil
 }
 
@@ -112,13 +115,6 @@ func (j *job) baseline() *lab.Capture {
 		return nil
 	}
 	return j.at.baseline
-}
-
-func (j *job) title() string {
-	if j.at.arm != "" {
-		return j.at.arm + " " + j.run.Experiment.Name
-	}
-	return j.run.Experiment.Name
 }
 
 // measure starts the server, loads it and stops it; what became of it is in j.run.
@@ -294,6 +290,7 @@ func (j *job) sample(ctx context.Context, t target) <-chan struct{} {
 
 func (j *job) event(kind lab.EventKind, detail string) {
 	j.writer.Event(lab.Event{At: j.clock.Now(), Kind: kind, Detail: detail})
+	j.status.event(kind, detail)
 }
 
 // stop ends the server and waits for the GPU's memory to fall back; the user's interrupt does not shorten it.
@@ -343,6 +340,6 @@ func (j *job) seal() (lab.Sealed, error) {
 	if err := j.writer.Seal(j.run, summary); err != nil {
 		return lab.Sealed{}, err
 	}
-	j.status.end()
+	j.status.end(j.run.Outcome)
 	return lab.Sealed{Run: j.run, Summary: summary}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"lab/internal/lab"
 	"lab/store"
@@ -135,6 +136,11 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 	if err := l.endLeftovers(ctx, s); err != nil {
 		return err
 	}
+	board, err := l.board(s, steps)
+	if err != nil {
+		return err
+	}
+	defer func() { l.Status(lab.Status{Sweep: board.now()}) }()
 	var server *serving
 	defer func() {
 		if server != nil {
@@ -144,6 +150,9 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 	refused, runs := "", 0 // refused: the key of the last server that could not be measured
 	for i, step := range steps {
 		key := s.Cells[step.Cell].Experiment.Server.Key()
+		if key == refused && !step.Done {
+			board.made(step.Cell, lab.LegLeft)
+		}
 		if step.Done || key == refused {
 			continue
 		}
@@ -153,7 +162,8 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 		at := s.Place(step.Cell, step.Repeat)
 		r := ready[step.Cell]
 		r.Experiment = s.Experiment(step.Cell, step.Repeat)
-		one, err := l.runOn(ctx, r, place{sweep: &at, on: server, keep: !step.last, step: stepName(s, i, len(steps))})
+		began := time.Now()
+		one, err := l.runOn(ctx, r, place{sweep: &at, on: server, keep: !step.last, step: stepName(s, i, len(steps)), left: board.leftFrom(steps, i), swept: board.at(step.Cell)})
 		server = one.on
 		var obstacle *ObstacleError
 		if one.Run.ID == "" || runs == 0 && errors.As(err, &obstacle) { // not even recorded, or in vain for all
@@ -163,6 +173,8 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 		if one.Run.Outcome == lab.Interrupted {
 			return context.Cause(ctx)
 		}
+		board.took(i, time.Since(began))
+		board.made(step.Cell, outcome(one.Run))
 		if !one.up {
 			refused = key
 		}

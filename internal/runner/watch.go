@@ -33,7 +33,7 @@ func (j *job) watch(ctx context.Context, cancel context.CancelCauseFunc, server 
 				return
 			case <-tick.C:
 				now := progress.Snapshot()
-				j.status.progress(now)
+				j.status.progress(now, progress)
 				if err := j.hang(now, server); err != nil {
 					cancel(err)
 					return
