@@ -108,6 +108,9 @@ func (s *status) enter(name string) {
 
 // phase begins a stage of load; progress counts since the run began.
 func (s *status) phase(p lab.Phase, stage string, progress *loadgen.Progress) {
+	if stage == "warm-up" && p.Load.Warmup == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.Stage, s.now.Phase, s.now.Load, s.began = stage, p.Name, p.Load, s.clock.Now()
@@ -116,9 +119,7 @@ func (s *status) phase(p lab.Phase, stage string, progress *loadgen.Progress) {
 	if stage == "warm-up" {
 		s.now.Whole, s.now.Want, name = 0, p.Load.Warmup, stage
 	}
-	if s.now.Want > 0 || stage != "warm-up" {
-		s.enter(name)
-	}
+	s.enter(name)
 	s.window.begin(s.reading(progress.Snapshot(), progress))
 	s.gauges.begin()
 	s.now.Sent, s.now.OK, s.now.Errors, s.now.Tokens, s.now.Failed, s.now.LastError = 0, 0, 0, 0, nil, ""

@@ -151,7 +151,7 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 	for i, step := range steps {
 		key := s.Cells[step.Cell].Experiment.Server.Key()
 		if key == refused && !step.Done {
-			board.made(step.Cell, lab.LegLeft)
+			board.count(step.Cell, lab.LegLeft)
 		}
 		if step.Done || key == refused {
 			continue
@@ -174,7 +174,7 @@ func (l *Lab) Sweep(ctx context.Context, s lab.Sweep, steps []SweepStep, ready m
 			return context.Cause(ctx)
 		}
 		board.took(i, time.Since(began))
-		board.made(step.Cell, outcome(one.Run))
+		board.count(step.Cell, outcome(one.Run))
 		if !one.up {
 			refused = key
 		}

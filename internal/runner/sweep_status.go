@@ -12,7 +12,8 @@ type board struct {
 	status lab.SweepStatus
 	each   []time.Duration // how long each step is thought to take
 
-	thought, spent time.Duration // of the steps that were made
+	made           int // steps, and how long they were thought to take and took
+	thought, spent time.Duration
 }
 
 // board is that of a sweep whose steps are about to be made.
@@ -27,14 +28,14 @@ func (l *Lab) board(s lab.Sweep, steps []SweepStep) (*board, error) {
 	}
 	for _, step := range steps {
 		if step.Done {
-			b.made(step.Cell, lab.LegReused)
+			b.count(step.Cell, lab.LegReused)
 		}
 	}
 	return b, nil
 }
 
-// made counts a run of a cell. Of its runs the worst says how the cell is.
-func (b *board) made(cell int, state lab.LegState) {
+// count takes in a run of a cell. Of its runs the worst says how the cell is.
+func (b *board) count(cell int, state lab.LegState) {
 	b.status.Cells = slices.Clone(b.status.Cells) // what was handed on stays as it is
 	c := &b.status.Cells[cell]
 	c.Made++
@@ -59,7 +60,7 @@ func (b *board) now() *lab.SweepStatus {
 }
 
 // leftFrom is how long the steps from one on will take: the estimate, put right by how long the runs so far took against
-// theirs.
+// theirs; the first few of them say little of the others.
 func (b *board) leftFrom(steps []SweepStep, from int) time.Duration {
 	var sum time.Duration
 	for i, step := range steps {
@@ -67,14 +68,17 @@ func (b *board) leftFrom(steps []SweepStep, from int) time.Duration {
 			sum += b.each[i]
 		}
 	}
-	if b.thought > 0 {
-		sum = time.Duration(float64(sum) * b.spent.Seconds() / b.thought.Seconds())
+	const trust = 3 // runs that weigh as much as the estimate
+	if b.made > 0 && b.thought > 0 {
+		believed := trust * b.thought / time.Duration(b.made)
+		sum = time.Duration(float64(sum) * (b.spent + believed).Seconds() / (b.thought + believed).Seconds())
 	}
 	return sum
 }
 
 // took notes how long a step took, against what it was thought to.
 func (b *board) took(step int, d time.Duration) {
+	b.made++
 	b.thought += b.each[step]
 	b.spent += d
 }
