@@ -28,7 +28,7 @@ func (e *RefError) Error() string {
 	}
 	where := "`lab list` shows what there is"
 	switch e.What {
-	case "sweep":
+	case "sweep", "A/B":
 		where = "`lab show` of one of its runs names it"
 	case "baseline":
 		where = "`lab baseline list` shows what there is"

@@ -164,6 +164,9 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 	if plan.Cut > 0 {
 		return &runner.AskError{Problem: fmt.Sprintf("go on with A/B %s: its time limit ended it, and its verdict was seen. More pairs after that are a new A/B", plan.ID)}
 	}
+	if err := b.lab.Enough(plan, o.ask.MaxTime); err != nil {
+		return err
+	}
 	readyA, errA := b.lab.Prepare(cmd.Context(), plan.A)
 	readyB, errB := b.lab.Prepare(cmd.Context(), plan.B)
 	if err := errors.Join(errA, errB); err != nil {

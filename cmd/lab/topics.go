@@ -46,6 +46,8 @@ func newVerdictWords() *cobra.Command {
 The block
   decided by     the metric that was chosen before the first run, with its
                  formula
+  A, B           mean over the runs of the arm (geometric; of shares
+                 arithmetic), the drift taken out as it is of the difference
   B against A    relative difference (of shares: percentage points), its
                  interval and p, from log y = mean + difference x (arm is B) +
                  slope x slot over the runs

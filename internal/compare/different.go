@@ -11,6 +11,9 @@ import (
 // differences are what was asked differently, and what the servers settled on differently.
 func differences(plan lab.Plan, runs []lab.Sealed) []lab.Difference {
 	a, b := settled(runs, "A"), settled(runs, "B")
+	if len(a) == 0 || len(b) == 0 { // of an arm that has not run yet nothing is known
+		return lab.Diff(plan.A, plan.B)
+	}
 	said := [2]map[string]string{{}, {}}
 	for path := range a {
 		left, right, tell := apart(a[path], b[path])

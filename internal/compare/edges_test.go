@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -128,6 +129,27 @@ func TestWhatTheServersSettledOnIsToldWhereItDiffersBetweenTheArmsOnly(t *testin
 	}
 	if d := cmp.Diff(want, Judge(plan, runs).Different); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestOfAnArmThatHasNotRunYetNothingIsSaid(t *testing.T) {
+	plan, runs := experiment("ABBA", []float64{1, 2, 2, 1})
+	plan.B.Server.Model = "m"
+	runs[0].Run.Server.Resolved = map[string]string{"dtype": "bf16"}
+	if d := cmp.Diff([]lab.Difference{{Path: "server.model", B: "m"}}, Judge(plan, runs[:1]).Different); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAVerdictWithoutFiguresHasNone(t *testing.T) {
+	plan, _ := experiment("ABBA", nil)
+	text, err := json.Marshal(Judge(plan, nil).Primary)
+	if err != nil || strings.Contains(string(text), `"a":`) || strings.Contains(string(text), `"delta":`) || !strings.Contains(string(text), `"metric":"tpot.mean"`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	_, runs := experiment("ABBA", []float64{1, 2, 2, 1})
+	if text, err = json.Marshal(Judge(plan, runs).Primary); err != nil || !strings.Contains(string(text), `"a":1,`) {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 

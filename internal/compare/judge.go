@@ -73,11 +73,11 @@ func unreached(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, r record) lab.C
 	valid := len(r.blocks)
 	spoiltBlock := beyondRepair(plan, runs)
 	switch {
-	case slices.ContainsFunc(runs, spoilt(plan)) && valid < 2:
-		v.Primary.Reason = [...]string{"no pair of valid runs", "only one pair of valid runs: it shows no noise"}[valid]
-		return lab.InvalidCall
 	case spoiltBlock > 0:
 		v.Primary.Reason = fmt.Sprintf("pair %d was invalid each of %d times: what spoils it would spoil the others too, and the %d valid pairs of the first look cannot be had", spoiltBlock, mostRepeats+1, plan.LookAt()[0])
+		return lab.InvalidCall
+	case slices.ContainsFunc(runs, spoilt(plan)) && valid < 2:
+		v.Primary.Reason = [...]string{"no pair of valid runs", "only one pair of valid runs: it shows no noise"}[valid]
 		return lab.InvalidCall
 	case valid == 0 && plan.LookAt()[0] <= plan.Pairs:
 		v.Primary.Reason = "no pair of valid runs"

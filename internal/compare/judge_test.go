@@ -187,3 +187,30 @@ func TestRunsWithoutAnyNoiseGetNoVerdict(t *testing.T) {
 		t.Errorf("call %s, row %+v", v.Call, v.Primary)
 	}
 }
+
+func TestTheFiguresOfTheArmsDifferByTheDifferenceThatIsTold(t *testing.T) {
+	random := rand.New(rand.NewPCG(51, 52))
+	for _, pairs := range []int{2, 3, 4, 5} {
+		order := Order(pairs, random.Uint64())
+		plan, runs := experiment(order, draw(random, order, .04))
+		for i := range runs { // a steep drift
+			runs[i].Summary.Figures[0].Value *= 1 + .1*float64(i)
+		}
+		row := Judge(plan, runs).Primary
+		near(t, "B against A", row.B/row.A-1, row.Delta, 1e-12)
+		near(t, "their middle", math.Sqrt(row.A*row.B), geometric(runs), 1e-12)
+	}
+	plan, runs := experiment("ABBAAB", []float64{0, 0, 0, 0, 0, .1})
+	relabel(&plan, runs, "error_share")
+	if row := Judge(plan, runs).Primary; row.A < 0 || row.B < 0 {
+		t.Errorf("a share below zero: %+v", row)
+	}
+}
+
+func geometric(runs []lab.Sealed) float64 {
+	sum := 0.0
+	for _, r := range runs {
+		sum += math.Log(r.Summary.Figures[0].Value)
+	}
+	return math.Exp(sum / float64(len(runs)))
+}

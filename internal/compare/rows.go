@@ -143,17 +143,27 @@ func compareRow(plan lab.Plan, phase string, m metric.Metric, blocks []block, at
 	if len(s.y) == 0 {
 		return row, s, false
 	}
-	scale := func(v float64) float64 { return v }
-	if !m.Share {
-		scale = math.Exp
-	}
-	row.A, row.B = scale(average(s.of(0))), scale(average(s.of(1)))
+	row.A, row.B = s.means(m.Share)
 	judgeRow(&row, plan, m, s)
 	if strings.HasSuffix(m.Name, ".p99") && tail < comparableTail {
 		has, needs := lab.Apart(tail, comparableTail, 0)
 		row.Call, row.Reason = "", fmt.Sprintf("a run has %s independent requests beyond its p99, and below %s it is not comparable", has, needs)
 	}
 	return row, s, true
+}
+
+// means are those of the arms, without the drift, as the difference is: at the middle of the plan. An odd number of pairs
+// shows why: with a drift alone the plain means would differ, since one arm has the earlier runs.
+func (s sample) means(share bool) (a, b float64) {
+	a, b = average(s.of(0)), average(s.of(1))
+	if f, ok := leastSquares(s.y, s.arm, s.at); ok {
+		a = average(s.y) - f.delta*average(s.arm)
+		b = a + f.delta
+	}
+	if share {
+		return max(0, a), max(0, b) // a straight line knows no bounds
+	}
+	return math.Exp(a), math.Exp(b)
 }
 
 // incomparable says that a row's figures are no ground for a call, as too short a tail is not.

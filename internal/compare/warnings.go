@@ -27,7 +27,7 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 	}
 	switch {
 	case plan.Cut > 0:
-		add("cut", "the time limit ended the plan after %d of at most %d pairs", plan.Cut, plan.Pairs)
+		add("cut", "the time limit ended the plan after %d of at most %d pairs", r.made, plan.Pairs)
 	case !look.Final:
 		add("unfinished", "the plan is not finished: %d of at most %d pairs are made", r.made, plan.Pairs)
 	}

@@ -101,7 +101,7 @@ type Row struct {
 	Unit     string   `json:"unit"`
 	Higher   bool     `json:"higher_is_better"`
 	Absolute bool     `json:"absolute,omitempty"`
-	A        float64  `json:"a"` // geometric mean over runs; shares: mean
+	A        float64  `json:"a"` // geometric mean over runs, drift taken out as it is of Delta; shares: mean
 	B        float64  `json:"b"`
 	Delta    float64  `json:"delta"`
 	Low      *float64 `json:"low,omitempty"` // interval at Level; absent where no interval exists
@@ -117,6 +117,20 @@ type Row struct {
 	Harm    *float64 `json:"p_harm,omitempty"`  // of a guardrail: one-sided p for being worse, adjusted by Holm
 	Margin  float64  `json:"margin,omitempty"`  // of a guardrail
 	Flagged bool     `json:"flagged,omitempty"` // of an exploratory metric: differs, by Benjamini and Hochberg over all of them
+}
+
+// MarshalJSON writes a row that compares no runs without figures: what is missing is absent, not 0.
+func (r Row) MarshalJSON() ([]byte, error) {
+	type row Row
+	if r.N > 0 {
+		return json.Marshal(row(r))
+	}
+	return json.Marshal(struct {
+		row
+		A     *float64 `json:"a,omitempty"`
+		B     *float64 `json:"b,omitempty"`
+		Delta *float64 `json:"delta,omitempty"`
+	}{row: row(r)})
 }
 
 // Look says at which of its planned looks an A/B was judged.

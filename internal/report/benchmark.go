@@ -16,7 +16,7 @@ import (
 
 // Benchmarks writes runs in the format of Go benchmarks: a line for each run and phase, so that repetitions of one load
 // have one name and benchstat sees their spread. What is the same for all runs stands in front; what differs is a
-// comment, because benchstat makes a table of its own for every such value.
+// comment, because benchstat makes a table of its own for every such value. Runs that must not be judged are comments too.
 func Benchmarks(w io.Writer, runs []lab.Sealed) error {
 	var out bytes.Buffer
 	out.WriteString("lab-format: 1\n")
@@ -44,8 +44,14 @@ func Benchmarks(w io.Writer, runs []lab.Sealed) error {
 		}
 	}
 	_, oneArm := common(runs, func(r lab.Run) string { return r.Arm })
+	if plan, same := common(runs, planOf); same && plan != "" && !oneArm {
+		fmt.Fprintf(&out, "# benchstat does not know in which order the runs were made: a drift is noise to it. lab compare %s judges them\n", plan)
+	}
 	for _, s := range runs {
 		fmt.Fprintf(&out, "# run %s %s %s\n", s.Run.ID, s.Run.Epoch.Wall.UTC().Format(time.RFC3339), word(s.Run.Experiment.Name))
+		if !s.Run.Valid() {
+			out.WriteString("# must not be judged: " + strings.Join(invalid(s.Run), ", ") + "\n")
+		}
 		for _, t := range s.Summary.Phases {
 			benchmark(&out, s, t, !oneArm)
 		}
@@ -70,6 +76,9 @@ func benchmark(out *bytes.Buffer, s lab.Sealed, t lab.Tally, arm bool) {
 	if values.Len() == 0 {
 		return // nothing succeeded
 	}
+	if !s.Run.Valid() {
+		out.WriteString("# ")
+	}
 	out.WriteString("BenchmarkServe")
 	part := func(key, value string) {
 		if value != "" && value != "0" {
@@ -92,6 +101,30 @@ func benchmark(out *bytes.Buffer, s lab.Sealed, t lab.Tally, arm bool) {
 	part("isl", strconv.Itoa(l.Dataset.InputTokens))
 	part("osl", strconv.Itoa(l.Dataset.OutputTokens))
 	fmt.Fprintf(out, " 1%s\n", values.Bytes())
+}
+
+func planOf(r lab.Run) string {
+	if r.Plan == nil {
+		return ""
+	}
+	return r.Plan.ID
+}
+
+// invalid are the codes of what makes a run one that must not be judged, or else how it ended.
+func invalid(r lab.Run) []string {
+	var codes []string
+	for _, f := range r.Findings {
+		if f.Level == lab.Invalid {
+			codes = append(codes, f.Code)
+		}
+	}
+	if r.Profile != nil {
+		codes = append(codes, "profiled")
+	}
+	if len(codes) == 0 {
+		codes = append(codes, string(r.Outcome))
+	}
+	return codes
 }
 
 // unit names a metric and its unit in one word, as the format wants it: output-tok/s, ttft-p50-sec.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,27 @@ func TestBenchstatReadsTheRunsOfBothArms(t *testing.T) {
 	for key, want := range map[string]string{"model": "Qwen/Qwen3-8B", "engine": "vllm-0.32.0", "gpu": "NVIDIA-H100-80GB-HBM3", "driver": "580.95"} {
 		if got := results[0].GetConfig(key); got != want {
 			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
+
+func TestARunThatMustNotBeJudgedIsNoSampleForBenchstat(t *testing.T) {
+	spoilt := benchmarkRun("2", "B", 8, 0.5)
+	spoilt.Run.Findings = []lab.Finding{{Code: "client-lag", Level: lab.Invalid}}
+	runs := []lab.Sealed{benchmarkRun("1", "A", 4, 0.02), spoilt, benchmarkRun("3", "B", 8, 0.01)}
+	for i := range runs {
+		runs[i].Run.Plan = &lab.Plan{ID: "20261123-140512-k3f9"}
+	}
+	if results, _ := readBenchmarks(t, runs...); len(results) != 2 || results[1].Values[0].Value != 0.01 {
+		t.Errorf("%d results", len(results))
+	}
+	var out bytes.Buffer
+	if err := Benchmarks(&out, runs); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n# must not be judged: client-lag\n# BenchmarkServe/arm=B/", "\n# benchstat does not know ", "lab compare 20261123-140512-k3f9 "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the export lacks %q:\n%s", want, out.String())
 		}
 	}
 }

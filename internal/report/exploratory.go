@@ -55,6 +55,9 @@ func detail(name string) bool {
 // mark is the word beside an informing row; silence where the metric is neither good nor bad.
 func mark(r lab.Row) string {
 	if r.Low == nil {
+		if r.Call == lab.NoDifference { // the same in every run
+			return "same"
+		}
 		return ""
 	}
 	switch r.Call {

@@ -162,16 +162,8 @@ func Markdown(w io.Writer, g Gate) error {
 	p.line("")
 	p.line("%s", inTable(sentence(v)))
 	p.line("")
-	p.line("| | A | B | B vs A | %.4g %% interval | |", v.Primary.Level*100)
-	p.line("|---|---:|---:|---:|---|---|")
-	p.tableRow("**"+title(v.Plan.Primary)+"**", v.Primary)
-	for _, r := range v.Guardrails {
-		p.tableRow(title(r.Metric)+" (guard)", r)
-	}
-	for _, r := range v.Rows {
-		if m, _ := metric.Find(r.Metric); !detail(r.Metric) && m.Sense != metric.Neither {
-			p.tableRow(title(r.Metric), r)
-		}
+	if v.Primary.N > 0 {
+		p.figures(v)
 	}
 	for _, r := range g.Rulings {
 		p.line("")
@@ -179,11 +171,34 @@ func Markdown(w io.Writer, g Gate) error {
 	}
 	p.line("")
 	p.line("%s; %s", inTable(p.runs(v)), madeBy(v))
-	for _, f := range v.Warnings {
+	for _, text := range notesOf(v) {
 		p.line("")
-		p.line("> %s", inTable(f.Detail))
+		p.line("> %s", inTable(text))
 	}
 	return p.err
+}
+
+// figures is a table of what was compared.
+func (p *printer) figures(v lab.Verdict) {
+	p.line("| | A | B | B vs A | %.4g %% interval | |", v.Primary.Level*100)
+	p.line("|---|---:|---:|---:|---|---|")
+	p.tableRow("**"+title(v.Plan.Primary)+"**", v.Primary)
+	for _, r := range v.Guardrails {
+		p.tableRow(title(r.Metric)+elsewhere(r, v)+" (guard)", r)
+	}
+	for _, r := range v.Rows {
+		if m, _ := metric.Find(r.Metric); !detail(r.Metric) && m.Sense != metric.Neither {
+			p.tableRow(title(r.Metric)+elsewhere(r, v), r)
+		}
+	}
+}
+
+// elsewhere names the phase of a figure where it is not the one that decides.
+func elsewhere(r lab.Row, v lab.Verdict) string {
+	if r.Phase == v.Plan.Phase || r.Phase == metric.WholeRun {
+		return ""
+	}
+	return ", " + r.Phase
 }
 
 // madeBy names what fixed how the runs were made.

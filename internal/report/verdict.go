@@ -293,15 +293,7 @@ func (p *printer) guards(v lab.Verdict) {
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true}}
 	g.head("must not be worse", "A", "B", "B vs A", fmt.Sprintf("%.4g %% interval", v.Primary.Level*100), "")
 	for _, r := range v.Guardrails {
-		word := mark(r)
-		if r.Low == nil && r.Call == lab.NoDifference {
-			word = "same"
-		}
-		name := title(r.Metric)
-		if r.Phase != v.Plan.Phase && r.Phase != metric.WholeRun {
-			name += ", " + r.Phase
-		}
-		g.add(name, value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), word)
+		g.add(title(r.Metric)+elsewhere(r, v), value(r.A, r.Unit), value(r.B, r.Unit), change(r.Delta, r), bounds(r), mark(r))
 	}
 	p.grid(g, "")
 }
@@ -358,8 +350,17 @@ func (p *printer) settled(v lab.Verdict) {
 	}
 }
 
-// notes are the warnings, and the runs that do not count with their reasons.
 func (p *printer) notes(v lab.Verdict) {
+	for i, text := range notesOf(v) {
+		if i == 0 {
+			p.line("")
+		}
+		p.paragraph("! ", text)
+	}
+}
+
+// notesOf are the warnings, and the runs that do not count with their reasons.
+func notesOf(v lab.Verdict) []string {
 	var notes, reasons []string
 	for _, f := range v.Warnings {
 		notes = append(notes, f.Detail)
@@ -377,12 +378,7 @@ func (p *printer) notes(v lab.Verdict) {
 	for _, why := range reasons {
 		notes = append(notes, fmt.Sprintf("not counted: %s. Run %s", why, strings.Join(runs[why], ", ")))
 	}
-	if len(notes) > 0 {
-		p.line("")
-	}
-	for _, text := range notes {
-		p.paragraph("! ", text)
-	}
+	return notes
 }
 
 // provenance says where the numbers are and how to get the answer again.

@@ -199,10 +199,26 @@ func (l *Lab) Bound(plan lab.Plan, ask Ask) (lab.Plan, error) {
 		return plan, nil
 	}
 	if fit < 2 {
-		return plan, &AskError{fmt.Sprintf("--max-time %s is too short: two pairs need about %s (%s)",
-			ask.MaxTime, (before + 4*e.Run).Truncate(time.Second)+time.Second, e.Basis)}
+		return plan, tooShort(ask.MaxTime, "two pairs need", before+4*e.Run, e.Basis)
 	}
 	return shorten(plan, fit), nil
+}
+
+// Enough refuses a time limit in which a plan that goes on would not come to two pairs in all: the limit would end it for
+// good, without an answer.
+func (l *Lab) Enough(plan lab.Plan, limit time.Duration) error {
+	e, err := l.Estimate(plan)
+	if limit == 0 || err != nil || e.Total == 0 || e.Made >= 2 {
+		return err
+	}
+	if needed := time.Duration(burnIns(plan)+2*(2-e.Made)) * e.Run; needed > limit {
+		return tooShort(limit, "the two pairs that an answer takes at least need", needed, e.Basis)
+	}
+	return nil
+}
+
+func tooShort(limit time.Duration, what string, needed time.Duration, basis string) error {
+	return &AskError{fmt.Sprintf("--max-time %s is too short: %s about %s (%s)", limit, what, needed.Truncate(time.Second)+time.Second, basis)}
 }
 
 // shorten makes a plan of fewer pairs: the looks that fit, and one at its end. Fewer looks at the same level err less.

@@ -95,3 +95,18 @@ func TestTheEstimateOfAHalfMadePlanIsOfWhatIsLeft(t *testing.T) {
 		}
 	}
 }
+
+func TestATimeLimitDoesNotEndAPlanThatHasNoAnswerYet(t *testing.T) {
+	for _, tc := range []struct {
+		made  int // runs
+		limit time.Duration
+		fits  bool
+	}{{0, time.Second, false}, {1, 8 * time.Minute, false}, {2, 6 * time.Minute, true}, {2, 5 * time.Minute, false}, {4, time.Second, true}, {8, time.Second, true}} {
+		l := sweepLab(t)
+		plan := planned(t, experiment(nil), Ask{Plan: "standard", Pairs: 4, Seed: 1})
+		recorded(t, l, plan, append([]float64{.0100, .0101}, noisy...)[:tc.made]...)
+		if err := l.Enough(plan, tc.limit); (err == nil) != tc.fits {
+			t.Errorf("%d runs and %s: %v", tc.made, tc.limit, err)
+		}
+	}
+}
