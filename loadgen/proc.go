@@ -17,24 +17,28 @@ type threads struct {
 
 // waited is false where the kernel does not say.
 func (t *threads) waited() (time.Duration, bool) {
-	names, err := filepath.Glob("/proc/self/task/*/schedstat")
-	if err != nil || len(names) == 0 {
+	const folder = "/proc/self/task"
+	tasks, err := os.ReadDir(folder) // a pattern with a star in the middle would list each task's own files too
+	if err != nil {
 		return 0, false
 	}
 	if t.known == nil {
 		t.known = map[string]time.Duration{}
 	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
+	told := false
+	for _, task := range tasks {
+		name := task.Name()
+		text, err := os.ReadFile(filepath.Join(folder, name, "schedstat"))
 		if err != nil {
 			continue // it has ended
 		}
 		if wait, ok := runDelay(text); ok {
+			told = true
 			t.sum += max(0, wait-t.known[name])
 			t.known[name] = wait
 		}
 	}
-	return t.sum, true
+	return t.sum, told
 }
 
 // runDelay reads the second of the three numbers in a schedstat.

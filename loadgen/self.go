@@ -38,12 +38,18 @@ func newSelf(d *driver, h *heap) *self {
 // watch looks until ctx ends: at the client's CPU, its garbage collector, the worst lateness of a timer and of a reading, how
 // long its goroutines waited for a processor and its threads for a core. It also keeps the wall clock in sight.
 func (s *self) watch(ctx context.Context) {
+	wait := sleepUntil
+	if s.driver.client != nil { // as in driver.open
+		w := newWaiter(ctx)
+		defer w.close()
+		wait = w.until
+	}
 	var late time.Duration
 	next := time.Now()
 	report := next.Add(time.Second)
 	for {
 		next = next.Add(probeEvery)
-		if !sleepUntil(ctx, next) {
+		if !wait(ctx, next) {
 			s.sample(late)
 			return
 		}

@@ -1,3 +1,5 @@
+//go:build amd64 || arm64
+
 package loadgen
 
 import (
@@ -18,6 +20,8 @@ type stamped struct {
 	n       int
 	stamp   int64
 	err     error
+	message syscall.Msghdr
+	piece   syscall.Iovec
 	control struct { // one control message, as the kernel lays it out
 		head syscall.Cmsghdr
 		at   syscall.Timespec
@@ -74,22 +78,28 @@ func (s *stamped) receive(p []byte) (n int, stamp int64, err error) {
 	return s.n, s.stamp, nil
 }
 
-// try reads once, and is false where nothing is there yet.
+// try reads once, and is false where nothing is there yet. It calls the kernel past Go's scheduler, which it may because the
+// socket does not block: a call that the scheduler knows of wakes the runtime's watchdog, a thread of its own, whenever the
+// program was idle before, so nearly at each chunk of a small load.
 func (s *stamped) try(fd uintptr) bool {
 	s.control.head = syscall.Cmsghdr{}
-	control := unsafe.Slice((*byte)(unsafe.Pointer(&s.control)), unsafe.Sizeof(s.control))
+	s.piece = syscall.Iovec{Base: unsafe.SliceData(s.into), Len: uint64(len(s.into))}
 	for {
-		var length int
-		s.n, length, _, _, s.err = syscall.Recvmsg(int(fd), s.into, control, 0)
-		switch s.err {
+		s.message = syscall.Msghdr{Iov: &s.piece, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&s.control)), Controllen: uint64(unsafe.Sizeof(s.control))}
+		n, _, errno := syscall.RawSyscall(syscall.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.message)), syscall.MSG_DONTWAIT)
+		switch errno {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 			return false
 		}
-		s.stamp = 0
+		s.n, s.stamp, s.err = int(n), 0, nil
+		if errno != 0 {
+			s.n, s.err = 0, errno
+			return true
+		}
 		head := s.control.head
-		if length >= int(unsafe.Sizeof(s.control)) && head.Level == syscall.SOL_SOCKET && head.Type == syscall.SCM_TIMESTAMPNS {
+		if s.message.Controllen >= uint64(unsafe.Sizeof(s.control)) && head.Level == syscall.SOL_SOCKET && head.Type == syscall.SCM_TIMESTAMPNS {
 			s.stamp = s.control.at.Nano()
 		}
 		return true

@@ -14,9 +14,10 @@ import (
 type waiter struct {
 	file *os.File
 	raw  syscall.RawConn
-	set  func(fd uintptr) // arms it for the next wait
-	due  timerSpec
-	bad  error
+	ring func(fd uintptr) bool // rung, as a value of its own, so that no wait allocates
+	when time.Time
+	set  bool
+	bad  bool // it could not be set
 	stop func() bool
 }
 
@@ -38,14 +39,7 @@ func newWaiter(ctx context.Context) *waiter {
 		file.Close()
 		return w
 	}
-	w.file, w.raw = file, raw
-	w.set = func(fd uintptr) {
-		_, _, errno := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&w.due)), 0, 0, 0)
-		w.bad = nil
-		if errno != 0 {
-			w.bad = errno
-		}
-	}
+	w.file, w.raw, w.ring = file, raw, w.rung
 	w.stop = context.AfterFunc(ctx, func() { file.SetReadDeadline(time.Unix(1, 0)) })
 	return w
 }
@@ -59,20 +53,29 @@ func (w *waiter) close() {
 
 // until is false where ctx ends first.
 func (w *waiter) until(ctx context.Context, when time.Time) bool {
-	wait := time.Until(when)
-	if wait <= 0 {
+	if !time.Now().Before(when) {
 		return ctx.Err() == nil
 	}
 	if w.file == nil {
 		return sleepUntil(ctx, when)
 	}
-	w.due.value = syscall.NsecToTimespec(int64(wait))
-	if err := w.raw.Control(w.set); err != nil || w.bad != nil {
-		return sleepUntil(ctx, when)
-	}
-	var expired [8]byte
-	if _, err := w.file.Read(expired[:]); err != nil && ctx.Err() == nil {
+	w.when, w.set, w.bad = when, false, false
+	if err := w.raw.Read(w.ring); (err != nil || w.bad) && ctx.Err() == nil {
 		return sleepUntil(ctx, when)
 	}
 	return ctx.Err() == nil
+}
+
+// rung sets the timer when it is called first; from then on it says whether the moment has come. Setting it takes back that it
+// has rung before, so nobody has to read that. The call cannot block and goes past Go's scheduler, as stamped's does.
+func (w *waiter) rung(fd uintptr) bool {
+	wait := time.Until(w.when)
+	if w.set || wait <= 0 {
+		return wait <= 0
+	}
+	w.set = true
+	due := timerSpec{value: syscall.NsecToTimespec(int64(wait))}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&due)), 0, 0, 0)
+	w.bad = errno != 0
+	return w.bad
 }

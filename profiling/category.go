@@ -3,6 +3,7 @@ package profiling
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // rule sorts names into a category. The first that matches decides, so that a name with two marks falls on the one that says
@@ -18,12 +19,15 @@ const (
 	unnamedCategory = "in no operator" // CPU time of steps and other marked spans
 )
 
-func rules(pairs ...string) []rule {
-	var all []rule
-	for i := 0; i < len(pairs); i += 2 {
-		all = append(all, rule{pairs[i], regexp.MustCompile("(?i)" + pairs[i+1])})
-	}
-	return all
+// rules are compiled when the first name is sorted: that takes half a millisecond, which every start of lab would pay.
+func rules(pairs ...string) func() []rule {
+	return sync.OnceValue(func() []rule {
+		var all []rule
+		for i := 0; i < len(pairs); i += 2 {
+			all = append(all, rule{pairs[i], regexp.MustCompile("(?i)" + pairs[i+1])})
+		}
+		return all
+	})
 }
 
 var kernelRules = rules(
@@ -83,13 +87,13 @@ func kernelCategory(k kind, name string) string {
 	if strings.HasPrefix(name, "triton_") && strings.Contains(name, "_fused_") {
 		all = fusedRules
 	}
-	if c := first(all, name); c != otherCategory {
+	if c := first(all(), name); c != otherCategory {
 		return c
 	}
-	return first(plainRules, name)
+	return first(plainRules(), name)
 }
 
-func operatorCategory(name string) string { return first(operatorRules, name) }
+func operatorCategory(name string) string { return first(operatorRules(), name) }
 
 func first(all []rule, name string) string {
 	for _, r := range all {

@@ -141,12 +141,19 @@ func (b batch) decode() (t lab.Tables, err error) {
 // small load is the most that lab needs at all.
 const pageSize = 96 << 10
 
+// pageFor makes room for a column of so many numbers and no more: the encoder takes the memory of a whole page for each of
+// some thirty columns, also for a table of ten rows.
+func pageFor(rows int) int {
+	const least, wide = 8 << 10, 9 // a number has 8 bytes, and a page is not filled to the brim
+	return min(max(least, rows*wide), pageSize)
+}
+
 func encodeRows[T any](b batch, table string, rows []T) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(pageSize))
+	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(pageFor(len(rows))))
 	if _, err := w.Write(rows); err != nil {
 		return fmt.Errorf("encode %s: %w", table, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"lab/internal/lab"
@@ -51,18 +52,23 @@ func containsAny(text string, parts []string) bool {
 	return false
 }
 
-// kinds gives the class of a cause by its words; the first that fits counts.
-var kinds = []struct {
+// causeKind gives the class of a cause by its words.
+type causeKind struct {
 	class string
 	words *regexp.Regexp
 	hint  string
-}{
-	{lab.FailPort, regexp.MustCompile(`Address already in use`), "the port was taken"},
-	{lab.FailMemory, regexp.MustCompile(`OutOfMemoryError|out of memory|No available memory for the cache blocks|less than desired|KV cache is needed, which is larger|larger than the maximum number of tokens that can be stored in KV cache|Too large swap space|MemoryError|Cannot allocate memory|exit code -9`), "not enough memory"},
-	{lab.FailModel, regexp.MustCompile(`HFValidationError|LocalEntryNotFoundError|RepositoryNotFoundError|GatedRepoError|EntryNotFoundError|not a local folder|Cannot find any model weights|Can't load|Error no file named|SafetensorError|is not a valid model identifier|Error retrieving file list|does not appear to have a file named`), "the model cannot be read"},
-	{lab.FailEnviron, regexp.MustCompile(`Failed to infer device type|No CUDA GPUs|CUDA driver|NVIDIA driver|libcuda|ImportError|ModuleNotFoundError|cannot open shared object|not compiled with CUDA|NCCL error|not supported with device type|no kernel image|CUDA error: invalid device ordinal`), "the environment lacks something"},
-	{lab.FailConfig, regexp.MustCompile(`ValidationError|^ValueError|^NotImplementedError|^TypeError|^AssertionError`), "vllm refused the combination of values"},
 }
+
+// kinds are in order: the first that fits counts. They are compiled when a server has failed, and not at each start of lab.
+var kinds = sync.OnceValue(func() []causeKind {
+	return []causeKind{
+		{lab.FailPort, regexp.MustCompile(`Address already in use`), "the port was taken"},
+		{lab.FailMemory, regexp.MustCompile(`OutOfMemoryError|out of memory|No available memory for the cache blocks|less than desired|KV cache is needed, which is larger|larger than the maximum number of tokens that can be stored in KV cache|Too large swap space|MemoryError|Cannot allocate memory|exit code -9`), "not enough memory"},
+		{lab.FailModel, regexp.MustCompile(`HFValidationError|LocalEntryNotFoundError|RepositoryNotFoundError|GatedRepoError|EntryNotFoundError|not a local folder|Cannot find any model weights|Can't load|Error no file named|SafetensorError|is not a valid model identifier|Error retrieving file list|does not appear to have a file named`), "the model cannot be read"},
+		{lab.FailEnviron, regexp.MustCompile(`Failed to infer device type|No CUDA GPUs|CUDA driver|NVIDIA driver|libcuda|ImportError|ModuleNotFoundError|cannot open shared object|not compiled with CUDA|NCCL error|not supported with device type|no kernel image|CUDA error: invalid device ordinal`), "the environment lacks something"},
+		{lab.FailConfig, regexp.MustCompile(`ValidationError|^ValueError|^NotImplementedError|^TypeError|^AssertionError`), "vllm refused the combination of values"},
+	}
+})
 
 // line is one line of the log, taken apart.
 type line struct {
@@ -205,7 +211,7 @@ func rootCause(parts []line) (line, bool) {
 			continue
 		}
 		weight := 2 * p.rank
-		for _, kind := range kinds {
+		for _, kind := range kinds() {
 			if kind.class != lab.FailConfig && kind.words.MatchString(p.text) {
 				weight++
 				break
@@ -232,7 +238,7 @@ func describe(cause line, parts []line) (class, reason string, quote []string) {
 	if cause.rank == 1 {
 		class = lab.FailUnknown
 	}
-	for _, kind := range kinds {
+	for _, kind := range kinds() {
 		if kind.words.MatchString(cause.text) {
 			class, hint = kind.class, kind.hint
 			break

@@ -36,10 +36,11 @@ in between is in the difference.`,
 }
 
 // baselineName is what a baseline may be called.
-var baselineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var baselineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func checkName(name string) error {
-	if !baselineName.MatchString(name) {
+	const longest = 64
+	if len(name) > longest || !baselineName.MatchString(name) {
 		return &usageError{fmt.Errorf("lab baseline: %q is no name: letters, digits, dot, dash and underscore, at most 64", name)}
 	}
 	return nil
