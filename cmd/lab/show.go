@@ -6,8 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lab/internal/lab"
-	"lab/internal/metric"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/store"
 )
@@ -59,7 +58,7 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	if o.hardware {
 		return showHardware(cmd, db, id, o.json)
 	}
-	sealed, err := readRun(db, id)
+	sealed, err := readout.Run(db, id)
 	if err != nil {
 		return err
 	}
@@ -69,26 +68,11 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 	if err := report.Run(cmd.OutOrStdout(), sealed, look(cmd)); err != nil {
 		return err
 	}
-	h, err := hardwareOf(db, id)
+	h, err := readout.Hardware(db, id)
 	if err != nil {
 		return err
 	}
 	return report.HardwareLine(cmd.OutOrStdout(), id, h, look(cmd))
-}
-
-// readRun reads a run with its numbers. One that was never sealed, because it still goes on or lab was killed, gets
-// those of what it has recorded.
-func readRun(db *store.DB, id string) (lab.Sealed, error) {
-	sealed, err := db.Sealed(id)
-	if err != nil || len(sealed.Summary.Phases) > 0 {
-		return sealed, err
-	}
-	tables, err := db.Tables(id)
-	if err != nil {
-		return sealed, err
-	}
-	sealed.Summary = metric.Summarise(sealed.Run, tables)
-	return sealed, nil
 }
 
 func showLog(cmd *cobra.Command, db *store.DB, id string) error {
