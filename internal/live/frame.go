@@ -167,7 +167,7 @@ func stageLines(s lab.Status, width int) []line {
 		return []line{l}
 	}
 	share := min(1, s.Since.Seconds()/long.Seconds())
-	if s.Want > 0 && !(s.Load.Open() && s.Stage == "load") {
+	if s.Phase != "" && s.Want > 0 && !(s.Load.Open() && s.Stage == "load") {
 		share = max(share, float64(s.OK+s.Errors)/float64(s.Want))
 	}
 	words := fmt.Sprintf("  %3.0f %%   %s of %s   %s left", share*100, clock(s.Since), clock(long), clock(long-s.Since))
@@ -194,7 +194,7 @@ func stageLines(s lab.Status, width int) []line {
 }
 
 func requestLines(s lab.Status) []line {
-	if s.Phase == "" {
+	if s.Figures == "" {
 		return nil
 	}
 	var l line

@@ -76,7 +76,7 @@ func point(l lab.Load) string {
 // whole is how long the stage will take: by its own words, or as fast as its requests have ended up to now.
 func whole(s lab.Status) time.Duration {
 	done := s.OK + s.Errors
-	if s.Want == 0 || done == 0 || s.Load.Open() && s.Stage == "load" {
+	if s.Phase == "" || s.Want == 0 || done == 0 || s.Load.Open() && s.Stage == "load" {
 		return s.Whole
 	}
 	guess := time.Duration(float64(s.Since) * float64(s.Want) / float64(done))
