@@ -4,6 +4,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,6 @@ func TestTerminals(t *testing.T) {
 		return setup(env)
 	}
 	p.Cmds["terminal"] = startTerminal
-	p.Cmds["kill"] = func(ts *testscript.TestScript, _ bool, _ []string) { tmux(ts, "kill-server") }
 	p.Cmds["keys"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		tmux(ts, append([]string{"send-keys", "-t", "lab"}, args...)...)
 	}
@@ -55,19 +55,27 @@ func TestTerminals(t *testing.T) {
 	testscript.Run(t, p)
 }
 
-// terminal COLUMNSxROWS COMMAND... runs a command in a new terminal of that size, which stays when it has ended.
+// terminal COLUMNSxROWS COMMAND... runs a command in a new terminal of that size, which stays when it has ended, until the
+// next one or the end of the script.
 func startTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: terminal COLUMNSxROWS COMMAND...")
 	}
+	if last := ts.Getenv(socketKey); last != "" {
+		terminalCommand(ts, "kill-server").Run()
+	}
+	ts.Setenv(socketKey, fmt.Sprintf("tmux%d", time.Now().UnixNano())) // a server needs a while to end
 	columns, rows, _ := strings.Cut(args[0], "x")
 	shell := strings.Join(args[1:], " ") + "; echo ended: $?; exec sleep 600"
 	tmux(ts, "-f", "/dev/null", "new-session", "-d", "-s", "lab", "-x", columns, "-y", rows, shell)
 	ts.Defer(func() { terminalCommand(ts, "kill-server").Run() })
 }
 
+// socketKey is where a script keeps the name of its terminal's socket.
+const socketKey = "TERMINAL"
+
 func terminalCommand(ts *testscript.TestScript, args ...string) *exec.Cmd {
-	cmd := exec.Command("tmux", append([]string{"-u", "-S", ts.MkAbs("tmux.sock")}, args...)...)
+	cmd := exec.Command("tmux", append([]string{"-u", "-S", ts.MkAbs(ts.Getenv(socketKey))}, args...)...)
 	cmd.Dir = ts.Getenv("WORK")
 	cmd.Env = append(scriptEnv(ts), "STATUS="+ts.Getenv("STATUS"), "TERM=xterm-256color", "LANG=C.UTF-8")
 	return cmd
@@ -100,8 +108,9 @@ func screenShows(ts *testscript.TestScript, neg bool, args []string) {
 		case matches && neg:
 			ts.Fatalf("the screen shows %s:\n%s", args[0], got)
 		case matches || neg:
-			ts.Logf("%s", got)
 			return
+		case strings.Contains(got, "ended: "):
+			end = time.Now() // nothing more comes
 		}
 	}
 	ts.Fatalf("the screen never showed %s; it shows:\n%s", args[0], got)

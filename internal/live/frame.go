@@ -205,9 +205,9 @@ func requestLines(s lab.Status) []line {
 	}
 	l.add(normal, ended+" · ")
 	if s.Errors > 0 {
-		l.add(bad, fmt.Sprintf("%d errors (%s)", s.Errors, classes(s.Failed)))
+		l.add(bad, fmt.Sprintf("%s (%s)", errorCount(s.Errors), classes(s.Failed)))
 	} else {
-		l.add(normal, "0 errors")
+		l.add(normal, errorCount(0))
 	}
 	l.add(normal, fmt.Sprintf(" · %d in flight", s.InFlight))
 	if r := s.Requests; r.Phase > 0 {
@@ -277,7 +277,7 @@ func runSummary(p past, took time.Duration) line {
 		if leg.State != lab.LegDone || leg.OK+leg.Errors == 0 || leg.Name == "warm-up" {
 			continue
 		}
-		l.add(normal, fmt.Sprintf(" · %s %s, %d ok, %d errors", leg.Name, clock(leg.Took), leg.OK, leg.Errors))
+		l.add(normal, fmt.Sprintf(" · %s %s, %d ok, %s", leg.Name, clock(leg.Took), leg.OK, errorCount(leg.Errors)))
 	}
 	l.add(normal, " · took "+clock(took))
 	return l
