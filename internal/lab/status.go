@@ -24,7 +24,8 @@ type Status struct {
 	Failed                           map[string]int // its errors by class
 	LastError                        string
 
-	Latencies []Latency // TTFT, ITL and E2EL; empty before the load
+	Figures   string    // the phase, or warm-up, that the figures here are of; empty: there are none
+	Latencies []Latency // TTFT, ITL and E2EL
 	Output    Rate      // tokens a second
 	Requests  Rate      // that succeeded, a second
 	Goodput   *Goodput  // nil: no limits are set

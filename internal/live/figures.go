@@ -51,7 +51,7 @@ func latencyLines(s lab.Status, width int) []line {
 	span := func(n int) int { return n * columnWidth }
 
 	var groups, heads line
-	groups.add(faint, left("", 5)+right("last 10 s", span(len(recent)))+"  "+right(stageName(s)+" so far", span(len(all))))
+	groups.add(faint, left("", 5)+right("last 10 s", span(len(recent)))+"  "+right(fit(s.Figures, 20)+" so far", span(len(all))))
 	heads.add(faint, "ms   ")
 	for i, c := range slices.Concat(recent, all) {
 		if i == len(recent) {

@@ -167,7 +167,7 @@ func stageLines(s lab.Status, width int) []line {
 		return []line{l}
 	}
 	share := min(1, s.Since.Seconds()/long.Seconds())
-	if s.Want > 0 && !(s.Load.Open() && s.Stage == "load") {
+	if s.Phase != "" && s.Want > 0 && !(s.Load.Open() && s.Stage == "load") {
 		share = max(share, float64(s.OK+s.Errors)/float64(s.Want))
 	}
 	words := fmt.Sprintf("  %3.0f %%   %s of %s   %s left", share*100, clock(s.Since), clock(long), clock(long-s.Since))
@@ -194,7 +194,7 @@ func stageLines(s lab.Status, width int) []line {
 }
 
 func requestLines(s lab.Status) []line {
-	if s.Phase == "" {
+	if s.Figures == "" {
 		return nil
 	}
 	var l line
@@ -205,9 +205,9 @@ func requestLines(s lab.Status) []line {
 	}
 	l.add(normal, ended+" · ")
 	if s.Errors > 0 {
-		l.add(bad, fmt.Sprintf("%d errors (%s)", s.Errors, classes(s.Failed)))
+		l.add(bad, fmt.Sprintf("%s (%s)", errorCount(s.Errors), classes(s.Failed)))
 	} else {
-		l.add(normal, "0 errors")
+		l.add(normal, errorCount(0))
 	}
 	l.add(normal, fmt.Sprintf(" · %d in flight", s.InFlight))
 	if r := s.Requests; r.Phase > 0 {
@@ -277,7 +277,7 @@ func runSummary(p past, took time.Duration) line {
 		if leg.State != lab.LegDone || leg.OK+leg.Errors == 0 || leg.Name == "warm-up" {
 			continue
 		}
-		l.add(normal, fmt.Sprintf(" · %s %s, %d ok, %d errors", leg.Name, clock(leg.Took), leg.OK, leg.Errors))
+		l.add(normal, fmt.Sprintf(" · %s %s, %d ok, %s", leg.Name, clock(leg.Took), leg.OK, errorCount(leg.Errors)))
 	}
 	l.add(normal, " · took "+clock(took))
 	return l

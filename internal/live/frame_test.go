@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ func spread(n int, p50, p90, p99, most time.Duration) lab.Spread {
 func running() lab.Status {
 	slo := []lab.SLO{{Metric: "ttft", Limit: lab.Duration(500 * ms)}, {Metric: "tpot", Limit: lab.Duration(20 * ms)}}
 	return lab.Status{
-		Run: "20261123-140512-k3f9", Title: "chunked-prefill-on", Model: "Qwen/Qwen3-8B", Stage: "load", Phase: "steady",
+		Run: "20261123-140512-k3f9", Title: "chunked-prefill-on", Model: "Qwen/Qwen3-8B", Stage: "load", Phase: "steady", Figures: "steady",
 		Load:  lab.Load{Rate: 12, Duration: lab.Duration(3 * time.Minute)},
 		Since: 114 * time.Second, Whole: 180 * time.Second,
 		Legs: []lab.Leg{{Name: "starting", State: lab.LegDone, Took: 41 * time.Second}, {Name: "warm-up", State: lab.LegDone, Took: 20 * time.Second},
@@ -123,10 +124,31 @@ func TestFramesAreDrawnAsTheyWereLookedAt(t *testing.T) {
 	golden(t, "run-80x10", Frame(running(), Size{80, 10}, false, false))
 }
 
+// The tests of terminals, in another process, show the same statuses.
+func TestTheStatusesAreThereForTheTestsOfTerminals(t *testing.T) {
+	over := lab.Status{Run: running().Run, Title: running().Title, Outcome: lab.Complete}
+	over.Legs = []lab.Leg{{Name: "steady", State: lab.LegDone, Took: 3 * time.Minute, OK: 2160}}
+	paired := comparing()
+	paired.Plan.Pairs[3].State = lab.LegDone
+	for name, sequence := range map[string][]lab.Status{
+		"run": {starting(), running(), over}, "alerts": {alarmed()}, "ab": {comparing(), {Plan: paired.Plan}}, "sweep": {sweeping()},
+	} {
+		text, err := json.MarshalIndent(sequence, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, filepath.Join("testdata", "status", name+".json"), string(text)+"\n")
+	}
+}
+
 func golden(t *testing.T, name string, lines []string) {
 	t.Helper()
 	got := strings.ReplaceAll(strings.Join(lines, "\n")+"\n", "\x1b", "␛")
-	file := filepath.Join("testdata", "frame", name+".txt")
+	same(t, filepath.Join("testdata", "frame", name+".txt"), got)
+}
+
+func same(t *testing.T, file, got string) {
+	t.Helper()
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

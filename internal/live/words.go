@@ -76,7 +76,7 @@ func point(l lab.Load) string {
 // whole is how long the stage will take: by its own words, or as fast as its requests have ended up to now.
 func whole(s lab.Status) time.Duration {
 	done := s.OK + s.Errors
-	if s.Want == 0 || done == 0 || s.Load.Open() && s.Stage == "load" {
+	if s.Phase == "" || s.Want == 0 || done == 0 || s.Load.Open() && s.Stage == "load" {
 		return s.Whole
 	}
 	guess := time.Duration(float64(s.Since) * float64(s.Want) / float64(done))
@@ -115,7 +115,7 @@ func requests(s lab.Status) []string {
 		parts[0] = fmt.Sprintf("%d of %d requests", done, s.Want)
 	}
 	if s.Errors > 0 {
-		parts = append(parts, fmt.Sprintf("%d errors", s.Errors))
+		parts = append(parts, errorCount(s.Errors))
 	}
 	if s.Requests.Phase > 0 {
 		parts = append(parts, fmt.Sprintf("%s req/s", rate(s.Requests.Phase)))
@@ -135,6 +135,13 @@ func requests(s lab.Status) []string {
 		}
 	}
 	return parts
+}
+
+func errorCount(n int) string {
+	if n == 1 {
+		return "1 error"
+	}
+	return fmt.Sprintf("%d errors", n)
 }
 
 // alertLine is an alert as one line.

@@ -83,8 +83,15 @@ func (s *status) stage(name string, whole time.Duration) {
 		s.enter(name)
 	case "stopping", "sealing":
 		s.enter("")
+		s.forget()
 	}
 	s.send()
+}
+
+// forget ends what is shown of a load: it goes on no more.
+func (s *status) forget() {
+	s.now.Figures, s.now.Latencies, s.now.Output, s.now.Requests, s.now.Goodput = "", nil, lab.Rate{}, lab.Rate{}, nil
+	s.now.GPUs, s.now.Engine, s.now.Host, s.now.Client = nil, lab.Gauges{}, lab.Gauges{}, lab.Gauges{}
 }
 
 // enter goes on to the next leg of a name; "": the last one is over.
@@ -123,7 +130,8 @@ func (s *status) phase(p lab.Phase, stage string, progress *loadgen.Progress) {
 	s.window.begin(s.reading(progress.Snapshot(), progress))
 	s.gauges.begin()
 	s.now.Sent, s.now.OK, s.now.Errors, s.now.Tokens, s.now.Failed, s.now.LastError = 0, 0, 0, 0, nil, ""
-	s.now.Latencies, s.now.Output, s.now.Requests, s.now.Goodput = nil, lab.Rate{}, lab.Rate{}, nil
+	s.forget()
+	s.now.Figures = name
 	s.send()
 }
 
@@ -150,7 +158,7 @@ func (s *status) request(r lab.RequestRecord) {
 func (s *status) progress(now loadgen.Snapshot, progress *loadgen.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now.Phase == "" || s.window.start.latencies == nil {
+	if s.now.Figures == "" {
 		s.send()
 		return
 	}
