@@ -232,5 +232,9 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 }
 
 func tellKept(cmd *cobra.Command, plan lab.Plan) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab ab --resume=%s    See: lab compare %s\n", plan.ID, plan.ID)
+	command := "ab"
+	if plan.Calibrates {
+		command = "calibrate"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab %s --resume=%s    See: lab compare %s\n", command, plan.ID, plan.ID)
 }

@@ -60,8 +60,11 @@ func newBaselineSet() *cobra.Command {
 		Long: `Capture a baseline: several runs of an experiment file, a fresh server each, or runs of one experiment
 that are stored already. A name that is taken gets a new capture; the old one stays in the history.
 --resume makes what is missing of a capture that was broken off.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &usageError{errors.New("lab baseline set: give a name, and an experiment file or runs")}
+			}
 			return profiled(cmd, o.pprof, func() error { return setBaseline(cmd, args[0], args[1:], o) })
 		},
 	}
@@ -139,6 +142,18 @@ func makeCapture(cmd *cobra.Command, b *bench, ready runner.Ready, c lab.Capture
 		err = b.lab.Capture(cmd.Context(), arms[0], c, have)
 	}
 	b.view.Close()
+	if told := tellSeries(cmd, "capture baseline "+c.Name, err); told != nil {
+		return told
+	}
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab baseline set %s --resume\n", c.Name)
+		return interrupted(cmd.Context(), err)
+	}
+	return printBaseline(cmd, b.lab.DB, c.Name, o.json)
+}
+
+// tellSeries says why a series of runs came to nothing, if it was for the server or the numbers; nil: it was not.
+func tellSeries(cmd *cobra.Command, what string, err error) error {
 	var failed *runner.ServerFailedError
 	var invalid *runner.InvalidError
 	switch {
@@ -147,13 +162,10 @@ func makeCapture(cmd *cobra.Command, b *bench, ready runner.Ready, c lab.Capture
 		tellFailure(cmd, failed.Run)
 		return &toldError{exitServer}
 	case errors.As(err, &invalid):
-		fmt.Fprintf(cmd.ErrOrStderr(), "lab: capture baseline %s: %v\n", c.Name, invalid)
+		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %s: %v\n", what, invalid)
 		return &toldError{exitInvalid}
-	case err != nil:
-		fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab baseline set %s --resume\n", c.Name)
-		return interrupted(cmd.Context(), err)
 	}
-	return printBaseline(cmd, b.lab.DB, c.Name, o.json)
+	return nil
 }
 
 // captureRuns makes stored runs a baseline. They must be of one experiment, and count.
@@ -162,6 +174,9 @@ func captureRuns(cmd *cobra.Command, b *bench, name string, refs []string, o set
 	var first lab.Run
 	for _, ref := range refs {
 		id, err := b.lab.DB.Resolve(ref)
+		if err != nil && len(refs) == 1 && errors.As(err, new(*store.RefError)) {
+			return &usageError{fmt.Errorf("lab baseline set: %s is neither an experiment file nor a run of the store", ref)}
+		}
 		if err != nil {
 			return err
 		}
@@ -228,7 +243,7 @@ func newBaselineCheck() *cobra.Command {
 are made in turn, as ` + "`lab ab`" + ` makes them, and the check passes where a harm to the deciding metric as
 large as the margin can be ruled out. --stored makes runs of FILE only and sets them beside the stored
 ones; that is historical, and only --fail-on can fail it.`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return profiled(cmd, o.pprof, func() error { return checkBaseline(cmd, args, o) })
 		},
@@ -241,7 +256,7 @@ ones; that is historical, and only --fail-on can fail it.`,
 
 func checkBaseline(cmd *cobra.Command, args []string, o checkOptions) error {
 	if o.resume != "" {
-		if len(args) != 1 || o.stored {
+		if len(args) != 1 || o.stored || cmd.Flags().Changed("runs") {
 			return &usageError{errors.New("lab baseline check: --resume takes the experiments from the stored plan: give the baseline's name only")}
 		}
 		plan, err := checkToResume(cmd, args[0], o.resume)
@@ -251,8 +266,8 @@ func checkBaseline(cmd *cobra.Command, args []string, o checkOptions) error {
 		o.resume = plan.ID
 		return resumeAB(cmd, nil, o.abOptions)
 	}
-	if o.runs < 1 {
-		return &usageError{errors.New("lab baseline check: --runs must be at least 1")}
+	if err := o.fit(cmd); err != nil {
+		return err
 	}
 	if len(args) != 2 {
 		return &usageError{errors.New("lab baseline check: give a baseline and an experiment file")}
@@ -279,6 +294,25 @@ func checkBaseline(cmd *cobra.Command, args []string, o checkOptions) error {
 	}
 	o.ask.Baseline = was.Name
 	return abOf(cmd, b, readyA, readyB, o.abOptions)
+}
+
+// fit refuses flags that would do nothing.
+func (o checkOptions) fit(cmd *cobra.Command) error {
+	if !o.stored {
+		if cmd.Flags().Changed("runs") {
+			return &usageError{errors.New("lab baseline check: --runs is for --stored; a check in turn takes --plan or --pairs")}
+		}
+		return nil
+	}
+	for _, ofPlan := range []string{"plan", "pairs", "seed", "margin", "max-time", "profile", "dry-run", "gate"} {
+		if cmd.Flags().Changed(ofPlan) {
+			return &usageError{fmt.Errorf("lab baseline check: --%s is of a check in turn: --stored has no plan, and only --fail-on can fail it", ofPlan)}
+		}
+	}
+	if o.runs < 1 {
+		return &usageError{errors.New("lab baseline check: --runs must be at least 1")}
+	}
+	return nil
 }
 
 // checkToResume is the check of a baseline that a reference means, or the last one of it.
@@ -320,25 +354,18 @@ func checkStored(cmd *cobra.Command, b *bench, was store.Baseline, stored []lab.
 		return interrupted(cmd.Context(), err)
 	}
 	defer lock.Release()
+	var now []lab.Sealed
 	arms, err := b.lab.LoadPoints(cmd.Context(), runner.Ready{Experiment: stored[0].Run.Experiment}, ready)
+	if err == nil {
+		now, err = b.lab.Repeat(cmd.Context(), arms[1], o.runs)
+	}
+	b.view.Close()
+	if told := tellSeries(cmd, "check against the stored runs of baseline "+was.Name, err); told != nil {
+		return told
+	}
 	if err != nil {
 		return interrupted(cmd.Context(), err)
 	}
-	var now []lab.Sealed
-	for range o.runs {
-		sealed, err := b.lab.Run(cmd.Context(), arms[1])
-		if err != nil {
-			return err
-		}
-		if sealed.Run.Outcome != lab.Complete || !sealed.Run.Valid() {
-			b.view.Close() // before anything is said of it
-		}
-		if err := runError(cmd, sealed.Run); err != nil {
-			return err
-		}
-		now = append(now, sealed)
-	}
-	b.view.Close()
 	v := compare.Against(was.Name, stored, now)
 	return tellVerdict(cmd, report.Gate{Verdict: v, Rulings: compare.HistoricalRules(v, o.gate.rules)}, o.json, o.gate)
 }

@@ -29,7 +29,7 @@ const (
 // usageError is a bad flag or argument.
 type usageError struct{ err error }
 
-func (e *usageError) Error() string { return e.err.Error() + "\nSee: lab --help" }
+func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
 // fileError is a result file that cannot be read as one.

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -31,8 +34,13 @@ func (o *gateOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.markdown, "markdown", "", "also write the result as Markdown to `FILE`")
 }
 
-// read checks the rules before anything is measured.
+// read checks the rules, and that the files can be written, before anything is measured.
 func (o *gateOptions) read(command string) error {
+	for flag, name := range map[string]string{"junit": o.junit, "markdown": o.markdown} {
+		if err := writable(name); name != "" && err != nil {
+			return &usageError{fmt.Errorf("lab %s: --%s %s: %w", command, flag, name, err)}
+		}
+	}
 	for _, text := range o.failOn {
 		rule, err := compare.ParseRule(text)
 		if err != nil {
@@ -62,12 +70,24 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 	return tellVerdict(cmd, gate, json, o)
 }
 
-// tellVerdict prints a verdict, writes the files that were asked for, and turns it into an exit code.
-func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions) error {
-	err := o.write(gate)
+// writable says what keeps a file from being written. Its folder is made.
+func writable(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return errors.New("it is a folder: name a file")
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".lab-*")
 	if err != nil {
 		return err
 	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// tellVerdict prints a verdict, writes the files that were asked for, and turns it into an exit code.
+func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions) error {
+	var err error
 	if json {
 		err = report.VerdictJSON(cmd.OutOrStdout(), gate)
 	} else {
@@ -79,7 +99,7 @@ func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions)
 			err = report.Profiles(cmd.OutOrStdout(), gate.Profiles, look(cmd))
 		}
 	}
-	if err != nil {
+	if err := errors.Join(err, o.write(gate)); err != nil {
 		return err
 	}
 	return gateError(gate, o.gate || gate.Verdict.Plan.Baseline != "") // the check of a baseline is always a gate

@@ -24,11 +24,14 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var told *toldError
 	gone := errors.Is(err, syscall.EPIPE) // who read our output has enough, as in `lab show | head`
 	if err != nil && !gone && !errors.As(err, &told) {
 		fmt.Fprintf(errOut, "lab: %v\n", err)
+	}
+	if errors.As(err, new(*usageError)) {
+		fmt.Fprintf(errOut, "See: %s --help\n", cmd.CommandPath())
 	}
 	return exitCode(err)
 }

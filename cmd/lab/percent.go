@@ -23,8 +23,8 @@ func (p *percent) Type() string { return "PERCENT" }
 func (p *percent) Set(text string) error {
 	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if !ok || err != nil || !(v > 0 && v < 1000) {
-		return fmt.Errorf("write it in per cent, such as 5%%")
+	if !ok || err != nil || !(v > 0 && v < 100) {
+		return fmt.Errorf("write it in per cent, above 0%% and below 100%%, such as 5%%")
 	}
 	*p = percent(v / 100)
 	return nil

@@ -55,7 +55,23 @@ a second look.
 	for _, c := range append(root.Commands(), root) {
 		checkArgs(c)
 	}
+	refuseUnknownTopics(root)
 	return root
+}
+
+// refuseUnknownTopics makes `lab help` of something that is not there a usage error, where cobra would show its own help.
+func refuseUnknownTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return &usageError{fmt.Errorf("lab help: there is no command or topic %q", strings.Join(args, " "))}
+				}
+				return nil
+			}
+		}
+	}
 }
 
 // checkArgs makes a wrong number of arguments a usage error like any other.

@@ -56,6 +56,9 @@ The block
   checks         what shows that the arms were measured alike: prefix cache
                  hits, how late the client sent, time in which power or heat
                  held the clocks down
+  not checked    checks that are off, because the arms differ in what they look
+                 at on purpose, or because of the data set
+  runs           how many counted, and the order in which they were made
   judged         the runs are judged after 4, 6 and 8 pairs (standard) and
                  nowhere else; each look has a level of its own, so that all
                  together err in 5 % of cases
@@ -72,7 +75,17 @@ The block
   exploratory    all other metrics; * = stands out among them (Benjamini and
                  Hochberg), ? = too noisy to tell, same = within the margin,
                  too few = independent requests beyond a p99: not comparable
+  hardware       what GPU and host did in the arms, by the means of the runs
+  settled on     what the servers say of themselves that differs, beyond what
+                 the files ask for
   plan (hash)    what was laid down before the first run
+  pp             percentage points
+
+A rule of --fail-on, or of a baseline's check
+  PASS           a harm as large as the limit can be ruled out
+  FAIL           there is a harm for certain, and one as large as the limit
+                 cannot be ruled out
+  UNDECIDED      the runs vary too much, or too few are there
 
 docs/statistics.md has the rules, their constants and their sources.`,
 	}

@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"lab/internal/lab"
 )
@@ -11,6 +12,7 @@ import (
 // difference an A/B of the same kind can tell.
 type Calibration struct {
 	Plan  string    `json:"plan"`
+	Made  time.Time `json:"made"`
 	Pairs int       `json:"pairs"`
 	Noise []Noise   `json:"noise"`
 	Told  []lab.Row `json:"told_apart,omitempty"` // metrics by which the equal arms differed, corrected for their number
@@ -35,7 +37,7 @@ var calibrated = []int{3, 4, 6, 8}
 // Calibrate reads the noise out of an A/B of equal arms.
 func Calibrate(plan lab.Plan, runs []lab.Sealed) Calibration {
 	v := Judge(plan, runs)
-	c := Calibration{Plan: plan.ID, Pairs: v.Look.Pairs}
+	c := Calibration{Plan: plan.ID, Made: plan.Made, Pairs: v.Look.Pairs}
 	for _, row := range append(append([]lab.Row{v.Primary}, v.Guardrails...), v.Rows...) {
 		if row.CV == nil || row.P == nil {
 			continue
@@ -52,8 +54,8 @@ func Calibrate(plan lab.Plan, runs []lab.Sealed) Calibration {
 	return c
 }
 
-// noise finds that of a metric.
-func (c Calibration) noise(phase, metric string) (Noise, bool) {
+// Of finds the noise of a metric.
+func (c Calibration) Of(phase, metric string) (Noise, bool) {
 	for _, n := range c.Noise {
 		if n.Phase == phase && n.Metric == metric {
 			return n, true
@@ -65,7 +67,7 @@ func (c Calibration) noise(phase, metric string) (Noise, bool) {
 // Floor warns of a verdict whose difference is smaller than the box can tell by its own noise; ok is false where it is
 // not, or nothing is known.
 func (c Calibration) Floor(v lab.Verdict) (lab.Finding, bool) {
-	n, known := c.noise(v.Primary.Phase, v.Primary.Metric)
+	n, known := c.Of(v.Primary.Phase, v.Primary.Metric)
 	if !known || v.Call != lab.Better && v.Call != lab.Worse && v.Call != lab.TradeOff {
 		return lab.Finding{}, false
 	}

@@ -20,6 +20,7 @@ func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 		fill(&v, plan, r)
 	}
 	v.Primary.Call = v.Call
+	v.Unchecked = unchecked(plan)
 	v.Warnings = append(warnings(plan, r, runs, v.Look), unguarded(v)...)
 	if !plan.Fresh && v.Call != lab.InvalidCall {
 		v.Call, v.Qualifier, v.Fragile = lab.Historical, "", false

@@ -239,6 +239,8 @@ func (r Rule) rule(plan lab.Plan, blocks []block, at []float64) Ruling {
 	limit, least := harm*r.Limit, harm*seen
 	worst, best := max(harm*low, harm*high), min(harm*low, harm*high)
 	switch {
+	case worst < limit && s.constant():
+		out.Outcome, out.Why = Passed, "every run has the same figure"
 	case worst < limit:
 		out.Outcome, out.Why = Passed, "a harm as large as the limit can be ruled out"
 	case best > limit, r.OfA && limit > 0 && best > 0:

@@ -86,7 +86,8 @@ type Verdict struct {
 	Rows        []Row        `json:"rows"` // exploratory metrics
 	Sensitivity *Sensitivity `json:"sensitivity,omitempty"`
 	Warnings    []Finding    `json:"warnings,omitempty"`
-	Different   []Difference `json:"different"` // what the two configurations differ in, resolved values included
+	Unchecked   []Finding    `json:"unchecked,omitempty"` // checks that are off, and what turned them off
+	Different   []Difference `json:"different"`           // what the two configurations differ in, resolved values included
 	Runs        []RunRef     `json:"runs"`
 	Answers     *Answers     `json:"answers,omitempty"`      // absent: not comparable, or not known
 	MDE         *float64     `json:"mde,omitempty"`          // relative difference this plan could see with 80 % power

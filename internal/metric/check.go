@@ -108,9 +108,8 @@ func classes(errors map[string]int) string {
 
 // cache: prompts that are all different cannot be in the prefix cache, unless the server had seen them before.
 func (c *checker) cache(p lab.Phase) {
-	d := p.Load.Dataset
 	hits, ok := c.value(p.Name, "prefix_hit_share")
-	if !ok || d.Kind != "random" || d.PrefixTokens > 0 {
+	if !ok || !FreshPrompts(p.Load.Dataset) {
 		return
 	}
 	if hits > MaxHitShare {
@@ -118,6 +117,10 @@ func (c *checker) cache(p lab.Phase) {
 		c.add(lab.Invalid, "warm-cache", "phase %s: %s %% of the prompt tokens were in the prefix cache (at most %s %% may be), although every prompt is new: the server was warm", p.Name, were, may)
 	}
 }
+
+// FreshPrompts says whether no two prompts of a data set begin alike, so that none can be in the prefix cache of a fresh
+// server.
+func FreshPrompts(d lab.Dataset) bool { return d.Kind == "random" && d.PrefixTokens == 0 }
 
 // whyNoGPU is what the sampler said when it found no GPU.
 func (c *checker) whyNoGPU() string {

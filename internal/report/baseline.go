@@ -35,9 +35,9 @@ func Baseline(w io.Writer, b store.Baseline, runs []lab.Sealed, o Options) error
 // varies says how much a figure varies from run to run.
 func varies(s compare.Spread) string {
 	if s.Absolute {
-		return fmt.Sprintf("%.2g pp", s.SD*100)
+		return two(s.SD*100) + " pp"
 	}
-	return fmt.Sprintf("%.2g %%", s.SD*100)
+	return two(s.SD*100) + " %"
 }
 
 // phaseSuffix names the phase where the runs have several.

@@ -27,7 +27,7 @@ func ErrorCounts(w io.Writer, c compare.ErrorCounts, o Options) error {
 	}
 	p.grid(g, "")
 	p.line("")
-	p.paragraph("", "Told: share of A/Bs called better or worse; where B is slower, called worse; of pooled requests, p below 0.05, which is why lab does not use that test. docs/statistics.md describes the noise.")
+	p.paragraph("", "Told: share of A/Bs called better or worse; where B is slower, called worse, or no different where that is counted; of pooled requests, p below 0.05, which is why lab does not use that test. docs/statistics.md describes the noise.")
 	return p.err
 }
 

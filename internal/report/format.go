@@ -77,12 +77,17 @@ func size(v float64, r lab.Row) string {
 		if r.Unit == "share" {
 			v *= 100
 		}
-		return fmt.Sprintf("%.2g percentage points", v)
+		return two(v) + " percentage points"
 	}
-	if v >= 1 {
-		return fmt.Sprintf("%.0f %%", v*100)
+	return two(v*100) + " %"
+}
+
+// two gives two significant digits without an exponent, and all of those before the point.
+func two(v float64) string {
+	if math.Abs(v) >= 99.5 {
+		return fmt.Sprintf("%.0f", v)
 	}
-	return fmt.Sprintf("%.2g %%", v*100)
+	return fmt.Sprintf("%.2g", v)
 }
 
 // margin writes that of a plan, to its last digit.

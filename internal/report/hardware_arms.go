@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"lab/internal/correlate"
 	"lab/internal/lab"
@@ -109,12 +110,16 @@ func (p *printer) between(all []correlate.Difference) {
 	p.grid(g, "")
 }
 
-// signed writes a difference with its sign.
+// signed writes a difference with its sign. What rounds to nothing is nothing.
 func signed(v float64) string {
-	if v >= 0 {
-		return "+" + digits(v)
+	text := digits(v)
+	switch {
+	case strings.Trim(text, "-0.") == "":
+		return "+0"
+	case v > 0:
+		return "+" + text
 	}
-	return digits(v)
+	return text
 }
 
 func phaseOf(h correlate.Hardware, name string) correlate.Phase {

@@ -46,8 +46,19 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 		}
 		say("guardrails", strings.Join(names, ", "))
 	}
-	a := load(plan.A, plan.Phase)
-	say("load", point(a)+"; "+work(a))
+	for _, p := range plan.A.Phases {
+		a, b := p.Load, load(plan.B, p.Name)
+		name := "load"
+		if len(plan.A.Phases) > 1 {
+			name = "phase " + p.Name
+		}
+		if one, other := point(a)+"; "+work(a), point(b)+"; "+work(b); one == other {
+			say(name, one)
+		} else {
+			say(name, "A "+one)
+			say("", "B "+other)
+		}
+	}
 	if e.Made > 0 {
 		say("made", fmt.Sprintf("%d of at most %d pairs; starts and time are of what is left", e.Made, plan.Pairs))
 	}

@@ -215,6 +215,9 @@ func (p *printer) basis(v lab.Verdict, hardware []correlate.Difference) {
 	if text := checked(v, hardware); text != "" {
 		say("checks", text)
 	}
+	for _, off := range v.Unchecked {
+		say("not checked", off.Detail)
+	}
 	if !stored(v) {
 		say("judged", atLook(v))
 	}

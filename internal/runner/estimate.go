@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -39,17 +40,8 @@ func (l *Lab) Estimate(plan lab.Plan) (Estimate, error) {
 	if err != nil {
 		return e, fmt.Errorf("read plan: %w", err)
 	}
-	entries, err := l.DB.List()
-	if err != nil {
-		return e, fmt.Errorf("read history: %w", err)
-	}
-	var known bool
-	if e.Run, known = meanTime(entries, plan.A.Key(), plan.B.Key()); known {
-		e.Basis = "from earlier runs of these files"
-	} else {
-		timeA, basis := assumeTime(plan.A)
-		timeB, _ := assumeTime(plan.B)
-		e.Run, e.Basis = (timeA+timeB)/2, basis
+	if e.Run, e.Basis, err = l.timeOf(plan.A, plan.B); err != nil {
+		return e, err
 	}
 	left := 0
 	if step, more := compare.Next(plan, runs); more {
@@ -81,19 +73,31 @@ func burnIns(plan lab.Plan) int {
 	return 0
 }
 
-func meanTime(entries []store.Entry, keys ...string) (time.Duration, bool) {
-	var sum time.Duration
-	var n int
-	for _, entry := range entries {
-		if entry.Outcome == lab.Complete && entry.Block > 0 && (entry.Key == keys[0] || entry.Key == keys[1]) {
-			sum += entry.Took
+// timeOf is how long a run of experiments takes, on a server of its own: by their earlier runs on this box, else by what
+// the files say.
+func (l *Lab) timeOf(experiments ...lab.Experiment) (run time.Duration, basis string, err error) {
+	entries, err := l.DB.List()
+	if err != nil {
+		return 0, "", fmt.Errorf("read history: %w", err)
+	}
+	var sum, assumed time.Duration
+	n, keys := 0, map[string]bool{}
+	for _, e := range experiments {
+		keys[e.Key()] = true
+		one, why := assumeTime(e)
+		assumed, basis = assumed+one, why
+	}
+	for _, e := range entries {
+		measured := e.Outcome == lab.Complete && e.Sweep == nil && !e.Profiled && len(e.Headline) > 0
+		if measured && keys[e.Key] {
+			sum += e.Took
 			n++
 		}
 	}
-	if n == 0 {
-		return 0, false
+	if n > 0 {
+		return sum / time.Duration(n), "from earlier runs of these files", nil
 	}
-	return sum / time.Duration(n), true
+	return assumed / time.Duration(len(experiments)), basis, nil
 }
 
 // assumeStart is the time until a server of the experiment is ready.
@@ -110,7 +114,7 @@ func assumeStart(e lab.Experiment) (time.Duration, string) {
 // assumeTime adds up what the file itself says.
 func assumeTime(e lab.Experiment) (time.Duration, string) {
 	run, basis := assumeStart(e)
-	load := assumedLoad
+	load, bounded := assumedLoad, ""
 	if e.Server.Simulator != nil {
 		load = 4 * time.Second
 	}
@@ -121,10 +125,11 @@ func assumeTime(e lab.Experiment) (time.Duration, string) {
 		case l.Rate > 0 && l.Rate < 1e9:
 			run += time.Duration(float64(l.Requests) / float64(l.Rate) * float64(time.Second))
 		default:
-			run, basis = run+load, fmt.Sprintf("%s, %s a phase that is bounded by requests", basis, load)
+			run += load
+			bounded = fmt.Sprintf(", %s a phase that is bounded by requests", load)
 		}
 	}
-	return run, basis
+	return run, basis + bounded
 }
 
 // noise is the run CV of the last finished A/B of the same two experiments, or else of the last calibration of this box
@@ -147,10 +152,8 @@ func (l *Lab) noise(plan lab.Plan) (cv float64, basis string, ok bool) {
 		}
 	}
 	if c, found := Calibration(l.DB, plan); found {
-		for _, n := range c.Noise {
-			if n.Phase == plan.Phase && n.Metric == plan.Primary {
-				return n.CV, "from calibration " + c.Plan, true
-			}
+		if n, known := c.Of(plan.Phase, plan.Primary); known {
+			return n.CV, "from calibration " + c.Plan, true
 		}
 	}
 	return 0, "", false
@@ -158,23 +161,44 @@ func (l *Lab) noise(plan lab.Plan) (cv float64, basis string, ok bool) {
 
 // Calibration is the last one of this box with the model of a plan.
 func Calibration(db *store.DB, plan lab.Plan) (compare.Calibration, bool) {
-	plans, err := db.Plans()
-	if err != nil {
-		return compare.Calibration{}, false
-	}
-	for _, p := range slices.Backward(plans) {
-		if !p.Calibrates || p.ID == plan.ID || p.A.Server.Model != plan.A.Server.Model {
-			continue
-		}
-		runs, err := db.PlanRuns(p.ID)
-		if err != nil || len(runs) == 0 || !here(runs[0].Run.Host) {
-			continue
-		}
-		if c := compare.Calibrate(p, runs); len(c.Noise) > 0 { // else it was broken off
-			return c, true
-		}
+	for c := range calibrations(db, plan) {
+		return c, true
 	}
 	return compare.Calibration{}, false
+}
+
+// Calibrations are the most earlier ones of this box with the model of a plan, the newest first.
+func Calibrations(db *store.DB, plan lab.Plan, most int) []compare.Calibration {
+	var all []compare.Calibration
+	for c := range calibrations(db, plan) {
+		if c.Plan < plan.ID && len(all) < most {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// calibrations are those of this box with the model of a plan, the newest first.
+func calibrations(db *store.DB, plan lab.Plan) iter.Seq[compare.Calibration] {
+	return func(yield func(compare.Calibration) bool) {
+		plans, err := db.Plans()
+		if err != nil {
+			return
+		}
+		for _, p := range slices.Backward(plans) {
+			if !p.Calibrates || p.ID == plan.ID || p.A.Server.Model != plan.A.Server.Model {
+				continue
+			}
+			runs, err := db.PlanRuns(p.ID)
+			if err != nil || len(runs) == 0 || !here(runs[0].Run.Host) {
+				continue
+			}
+			c := compare.Calibrate(p, runs)
+			if len(c.Noise) > 0 && !yield(c) { // without noise it was broken off
+				return
+			}
+		}
+	}
 }
 
 // here says whether a run was made on this box.
