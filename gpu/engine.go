@@ -1,6 +1,8 @@
 package gpu
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -51,6 +53,8 @@ var engineNames = []struct {
 	{lab.EngineDraftTokens, whole, counter("vllm:spec_decode_num_draft_tokens")},
 	{lab.EngineAccepted, whole, counter("vllm:spec_decode_num_accepted_tokens")},
 }
+
+var acceptedByPosition = counter("vllm:spec_decode_num_accepted_tokens_per_pos")
 
 // The histograms over finished requests.
 var (
@@ -111,8 +115,12 @@ func (e *engine) scrape(ctx context.Context) (map[string]float64, error) {
 // parseMetrics picks lab's values out of the exposition format, put together over the engines of a server that runs
 // several (data parallel): added up, a KV usage averaged.
 func parseMetrics(r io.Reader) (map[string]float64, error) {
+	wanted, err := wantedLines(r)
+	if err != nil {
+		return nil, fmt.Errorf("read engine metrics: %w", err)
+	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(r)
+	families, err := parser.TextToMetricFamilies(wanted)
 	if err != nil {
 		return nil, fmt.Errorf("read engine metrics: %w", err)
 	}
@@ -129,10 +137,39 @@ func parseMetrics(r io.Reader) (map[string]float64, error) {
 			break
 		}
 	}
-	for _, theirs := range counter("vllm:spec_decode_num_accepted_tokens_per_pos") {
+	for _, theirs := range acceptedByPosition {
 		byPosition(families[theirs], values)
 	}
 	return values, nil
+}
+
+// wantedLines leaves out what lab takes nothing from, the buckets of histograms among it: of vLLM's 60 kB some 50 lines stay, and
+// parsing all would take the core that the load may need for milliseconds.
+func wantedLines(r io.Reader) (*bytes.Buffer, error) {
+	names := map[string]bool{}
+	for _, name := range engineNames {
+		for _, theirs := range name.theirs {
+			names[theirs] = true
+		}
+	}
+	for _, theirs := range acceptedByPosition {
+		names[theirs] = true
+	}
+	var kept bytes.Buffer
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line, typed := bytes.CutPrefix(lines.Bytes(), []byte("# TYPE "))
+		name := line[:max(0, bytes.IndexAny(line, " \t{"))]
+		if !typed {
+			name = bytes.TrimSuffix(bytes.TrimSuffix(name, []byte("_sum")), []byte("_count"))
+		}
+		if names[string(name)] {
+			kept.Write(lines.Bytes())
+			kept.WriteByte('\n')
+		}
+	}
+	return &kept, lines.Err()
 }
 
 // together is one value of a family over all engines. No number is no value, and of a family that is no histogram there

@@ -11,7 +11,7 @@ import (
 // checksum keeps damaged bytes from it.
 func FuzzStoredTable(f *testing.F) {
 	for seed := range uint64(3) {
-		b, err := encode(anyTables(rand.New(rand.NewPCG(seed, 1))))
+		b, err := encode(anyTables(rand.New(rand.NewPCG(seed, 1))), restless)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func playRestless(db *DB) error {
 		for seq := range 40 {
 			recordNumbered(w, seq)
 			if seq%4 == 3 {
-				if err := w.flush(lockWait); err != nil {
+				if err := w.flush(lockWait, restless); err != nil {
 					return err
 				}
 				fmt.Println("flushed", run.ID, seq)
@@ -346,7 +346,7 @@ func playShortOfSpace(db *DB) error {
 			recordNumbered(w, seq)
 			seq++
 		}
-		return w.flush(lockWait)
+		return w.flush(lockWait, restless)
 	}
 	if err := more(); err != nil {
 		return err

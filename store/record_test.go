@@ -40,7 +40,7 @@ func TestWhatIsWrittenIsReadBackEqual(t *testing.T) {
 			batch := anyTables(rng)
 			record(w, batch)
 			want = join(want, batch)
-			if err := w.flush(lockWait); err != nil {
+			if err := w.flush(lockWait, restless); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -175,7 +175,7 @@ func TestAReaderOfTheFileCostsNoRecord(t *testing.T) {
 	}
 	for i := range 3 {
 		w.Event(lab.Event{At: time.Duration(i + 1)})
-		if err := w.flush(time.Millisecond); !errors.Is(err, berrors.ErrTimeout) {
+		if err := w.flush(time.Millisecond, restless); !errors.Is(err, berrors.ErrTimeout) {
 			t.Fatalf("flush beside a reader: %v, want a timeout", err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 
 	"lab/internal/lab"
 )
@@ -81,19 +82,20 @@ type logRow struct {
 	Text   string `parquet:"text"`
 }
 
-func encode(t lab.Tables) (batch, error) {
-	requests, chunks := splitRequests(t.Requests)
+// encode makes the value of each table. It calls rest between its steps, of which each takes a fraction of a millisecond.
+func encode(t lab.Tables, rest func()) (batch, error) {
+	requests, chunks := splitRequests(t.Requests, rest)
 	b := batch{}
 	err := errors.Join(
-		encodeRows(b, "requests", requests),
-		encodeRows(b, "chunks", chunks),
-		encodeRows(b, "samples", spreadSamples(t.Samples)),
+		encodeRows(b, "requests", requests, rest),
+		encodeRows(b, "chunks", chunks, rest),
+		encodeRows(b, "samples", spreadSamples(t.Samples), rest),
 		encodeRows(b, "events", convert(t.Events, func(e lab.Event) eventRow {
 			return eventRow{At: int64(e.At), Kind: string(e.Kind), Detail: valid(e.Detail)}
-		})),
+		}), rest),
 		encodeRows(b, "log", convert(t.Log, func(l lab.LogLine) logRow {
 			return logRow{At: int64(l.At), Stderr: l.Stderr, Text: valid(l.Text)}
-		})),
+		}), rest),
 	)
 	return b, err
 }
@@ -148,20 +150,37 @@ func pageFor(rows int) int {
 	return min(max(least, rows*wide), pageSize)
 }
 
-func encodeRows[T any](b batch, table string, rows []T) error {
+// stepRows is how many rows are taken between two rests: some 50 µs.
+const stepRows = 256
+
+func encodeRows[T any](b batch, table string, rows []T, rest func()) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(pageFor(len(rows))))
-	if _, err := w.Write(rows); err != nil {
-		return fmt.Errorf("encode %s: %w", table, err)
+	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(resting{&parquet.Zstd, rest}), parquet.PageBufferSize(pageFor(len(rows))))
+	for step := range slices.Chunk(rows, stepRows) {
+		if _, err := w.Write(step); err != nil {
+			return fmt.Errorf("encode %s: %w", table, err)
+		}
+		rest()
 	}
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("encode %s: %w", table, err)
 	}
 	b[table] = buf.Bytes()
 	return nil
+}
+
+// resting is a compression that rests before each page: a writer that is closed compresses all its columns in one go.
+type resting struct {
+	compress.Codec
+	rest func()
+}
+
+func (r resting) Encode(dst, src []byte) ([]byte, error) {
+	r.rest()
+	return r.Codec.Encode(dst, src)
 }
 
 // decodeRows reads in steps, so that a damaged count of rows does not ask for more memory than there are rows.
@@ -214,13 +233,16 @@ func join(a, b lab.Tables) lab.Tables {
 	}
 }
 
-func splitRequests(records []lab.RequestRecord) ([]requestRow, []chunkRow) {
+func splitRequests(records []lab.RequestRecord, rest func()) ([]requestRow, []chunkRow) {
 	total := 0
 	for _, r := range records {
 		total += len(r.Chunks)
 	}
 	rows, chunks := make([]requestRow, 0, len(records)), make([]chunkRow, 0, total)
-	for _, r := range records {
+	for i, r := range records {
+		if i%stepRows == stepRows-1 {
+			rest()
+		}
 		row := requestRow{
 			Seq: int64(r.Seq), Phase: r.Phase, Prompt: r.Prompt,
 			Intended: int64(r.Intended), Sent: int64(r.Sent), Connected: int64(r.Connected), Written: int64(r.Written),

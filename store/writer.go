@@ -113,14 +113,31 @@ func (w *Writer) flusher() {
 		case <-tick.C:
 			// A reader may hold the file, the disk may be full: all of it stays pending until the next tick, and at the
 			// latest Seal or Close say so.
-			_ = w.flush(flushEvery / 4)
+			_ = w.flush(flushEvery/4, besideLoad())
 		}
 	}
 }
 
+// besideLoad rests so that a load which shares the core is kept from it for a fraction of a millisecond at a time and not for as
+// long as a batch takes, which can be ten: after each spell of work it sleeps, longer than it has worked. To yield would not do,
+// for the scheduler looks at the network only when nothing can run.
+func besideLoad() func() {
+	const spell, sleep = 200 * time.Microsecond, time.Millisecond
+	began := time.Now()
+	return func() {
+		if time.Since(began) >= spell {
+			time.Sleep(sleep)
+			began = time.Now()
+		}
+	}
+}
+
+// restless is for when the load has ended.
+func restless() {}
+
 // flush writes what has come in since the last one. What could not be written stays pending. Where the write succeeded
 // and was only not confirmed, the next one has the same number and takes its place, so nothing is there twice.
-func (w *Writer) flush(wait time.Duration) error {
+func (w *Writer) flush(wait time.Duration, rest func()) error {
 	w.file.Lock()
 	defer w.file.Unlock()
 	w.mu.Lock()
@@ -130,7 +147,7 @@ func (w *Writer) flush(wait time.Duration) error {
 	if sealed || empty(pending) && head == nil {
 		return nil
 	}
-	err := w.write(pending, head, wait)
+	err := w.write(pending, head, wait, rest)
 	if err != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -144,8 +161,8 @@ func (w *Writer) flush(wait time.Duration) error {
 	return nil
 }
 
-func (w *Writer) write(t lab.Tables, head json.RawMessage, wait time.Duration) error {
-	b, err := encode(t)
+func (w *Writer) write(t lab.Tables, head json.RawMessage, wait time.Duration, rest func()) error {
+	b, err := encode(t, rest)
 	if err != nil {
 		return err
 	}
@@ -165,7 +182,7 @@ func empty(t lab.Tables) bool {
 
 // Tables writes what is pending and reads back everything recorded so far. It is for reading: Seal stores the same.
 func (w *Writer) Tables() (lab.Tables, error) {
-	if err := w.flush(lockWait); err != nil {
+	if err := w.flush(lockWait, restless); err != nil {
 		return lab.Tables{}, err
 	}
 	w.file.Lock()
@@ -212,7 +229,7 @@ func (w *Writer) compact(run lab.Run, s lab.Summary, t lab.Tables) error {
 	if sealed {
 		return errors.New("it is sealed already")
 	}
-	b, err := encode(t)
+	b, err := encode(t, restless)
 	if err != nil {
 		return err
 	}
@@ -234,5 +251,5 @@ func (w *Writer) compact(run lab.Run, s lab.Summary, t lab.Tables) error {
 // this process marks it. After Seal it does nothing.
 func (w *Writer) Close() error {
 	w.end()
-	return w.flush(lockWait)
+	return w.flush(lockWait, restless)
 }

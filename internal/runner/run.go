@@ -225,7 +225,8 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	defer cancel(nil)
 	progress := &loadgen.Progress{}
 	watched := j.watch(ctx, cancel, server, progress)
-	sampled := j.sample(ctx, t)
+	samples := j.sample(ctx, t)
+	samples.waitFirst(ctx)
 	j.capture.begin(ctx, cancel, t.URL)
 	err := j.phases(ctx, t, progress)
 	j.capture.finish()
@@ -239,7 +240,7 @@ func (j *job) load(ctx context.Context, t target, server *supervisor.Server) err
 	}
 	cancel(nil)
 	<-watched
-	<-sampled
+	<-samples.ended
 	return err
 }
 
@@ -257,35 +258,6 @@ func (j *job) alive(ctx context.Context, t target, server *supervisor.Server) er
 	case <-time.After(dyingTime):
 		return nil
 	}
-}
-
-// sample runs the sampler beside the load; the channel closes when it has ended.
-func (j *job) sample(ctx context.Context, t target) <-chan struct{} {
-	done := make(chan struct{})
-	e := j.run.Experiment
-	if e.Telemetry.Off || j.at.burnIn {
-		close(done)
-		return done
-	}
-	cfg := gpu.Config{
-		Epoch: j.run.Epoch, Telemetry: e.Telemetry, GPUs: e.Server.GPUs,
-		ServerPID: t.pid, EngineURL: t.URL, NVMLLib: j.lab.Getenv("LAB_NVML_LIB"),
-	}
-	if e.Server.Simulator != nil {
-		cfg.SimURL = t.URL
-	}
-	look, wait := j.nameStrangers(ctx, t.pid)
-	go func() {
-		defer close(done)
-		defer wait()
-		keep := func(s lab.Sample) {
-			j.writer.Sample(s)
-			j.status.sample(s)
-			look(s)
-		}
-		gpu.Watch(ctx, []string{j.lab.Self}, cfg, keep, j.event) // what was lost is an event
-	}()
-	return done
 }
 
 func (j *job) event(kind lab.EventKind, detail string) {
