@@ -17,6 +17,7 @@ import (
 //	list   the stamp of the store: other runs are there than before
 //	pulse  JSON: what the followed run recorded in about a second, with the number of its batch as the event's id
 //	ended  the followed run goes on no more
+//	gpus   HTML: what the GPUs do, once a second, where ?gpus asks for it
 //
 // now and list are states: who was away gets the newest. A stream that begins again with Last-Event-ID (or ?after=, where a
 // page begins a new one) gets every pulse after that one, from the run's own file: they outlive lab ui.
@@ -45,20 +46,25 @@ func (s *Site) events(w http.ResponseWriter, r *http.Request) {
 	if id != "" {
 		f = &follower{site: s, id: id, next: after(r)}
 	}
-	s.pour(r, stream, f)
+	gpus := r.URL.Query().Has("gpus")
+	if gpus {
+		defer s.gpus.look()()
+	}
+	s.pour(r, stream, f, gpus)
 }
 
 // pour sends what changes until the browser goes away or lab ui ends.
-func (s *Site) pour(r *http.Request, out *stream, f *follower) {
+func (s *Site) pour(r *http.Request, out *stream, f *follower, gpus bool) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	poll := time.NewTicker(lookEvery)
 	defer poll.Stop()
-	if f == nil {
+	if f == nil && !gpus {
 		poll.Stop()
 	}
 	var sent sight
-	var html string
+	var html, board string
+	var boardAt time.Time
 	for first := true; out.err == nil && !s.hub.ended(); first = false {
 		seen, changed := s.hub.sight()
 		if first || seen.stamp != sent.stamp {
@@ -69,6 +75,12 @@ func (s *Site) pour(r *http.Request, out *stream, f *follower) {
 			html = now
 		}
 		sent = seen
+		if gpus && time.Since(boardAt) > time.Second-lookEvery {
+			if now := s.gpusHTML(); now != board {
+				out.event("gpus", "", now)
+				board, boardAt = now, time.Now()
+			}
+		}
 		if f != nil && !f.ended {
 			f.send(out)
 		}

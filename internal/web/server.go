@@ -31,6 +31,9 @@ type Site struct {
 	Options
 	catalog   *catalog
 	hub       *hub
+	gpus      *gpus
+	calls     *calls
+	views     *views
 	templates map[string]*template.Template
 	static    string // path of the scripts and styles; another one with every version of them
 }
@@ -39,6 +42,9 @@ type Site struct {
 func New(o Options) (*Site, error) {
 	s := &Site{Options: o, catalog: &catalog{db: o.DB}, templates: map[string]*template.Template{}}
 	s.hub = newHub(o.DB, s.catalog)
+	s.gpus = &gpus{db: o.DB, sampler: o.Sampler}
+	s.calls = &calls{last: map[string]known{}}
+	s.views = &views{made: map[string]http.Handler{}}
 	sum := sha256.New()
 	err := fs.WalkDir(assets, "assets", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -67,12 +73,23 @@ func New(o Options) (*Site, error) {
 }
 
 // Stop ends the streams of events and waits for what runs behind the pages.
-func (s *Site) Stop() { s.hub.stop() }
+func (s *Site) Stop() {
+	s.hub.stop()
+	s.gpus.stop()
+}
 
 // Handler serves the pages to whoever may see them.
 func (s *Site) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", s.list)
+	mux.HandleFunc("/ab", s.plans)
+	mux.HandleFunc("/sweeps", s.sweeps)
+	mux.HandleFunc("/baselines", s.baselines)
+	mux.HandleFunc("/profiles", s.profiles)
+	mux.HandleFunc("/profile/{id}/", s.flameGraph)
+	mux.HandleFunc("/profile-diff", s.chooseDiff)
+	mux.HandleFunc("/profile-diff/{base}/{id}/", s.flameGraphDiff)
+	mux.HandleFunc("/now", s.nowPage)
 	mux.HandleFunc("/events", s.events)
 	mux.Handle(s.static, http.StripPrefix(strings.TrimSuffix(s.static, "/"), http.HandlerFunc(serveStatic)))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

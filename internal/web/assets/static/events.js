@@ -12,6 +12,7 @@ export function listen(handlers) {
       address.searchParams.set("run", run);
       if (last !== "") address.searchParams.set("after", last);
     }
+    if (document.getElementById("gpus")) address.searchParams.set("gpus", "");
     source = new EventSource(address);
     source.onopen = () => {
       clearTimeout(lost);

@@ -12,6 +12,10 @@ listen({
     if (place.innerHTML !== html) place.innerHTML = html; // from our own server, escaped there
     document.body.classList.toggle("measuring", place.childElementCount > 0);
   },
+  gpus(html) {
+    const place = document.getElementById("gpus");
+    if (place) place.innerHTML = html;
+  },
   list(stamp) {
     const known = document.body.dataset.stamp;
     document.body.dataset.stamp = stamp;
