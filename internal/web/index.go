@@ -33,7 +33,7 @@ type cell struct{ Text, More, Link, Class, State string }
 type pick struct{ Action, Button, Name string }
 
 func (s *Site) index(w http.ResponseWriter, r *http.Request, place string, v indexView) {
-	s.render(w, r, page{Name: "index", Title: v.Heading, Place: place, Renew: "#main", Data: v})
+	s.render(w, r, shown{Name: "index", Title: v.Heading, Place: place, Renew: "#main", Data: v})
 }
 
 // plans lists the A/Bs with their calls.
@@ -265,5 +265,5 @@ func (s *Site) profileRow(e *row) []cell {
 
 // nowPage is what is measured now, and the GPUs.
 func (s *Site) nowPage(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, page{Name: "now", Title: "Now", Place: "now", Data: s.gpus.view()})
+	s.render(w, r, shown{Name: "now", Title: "Now", Place: "now", Data: s.gpus.view()})
 }

@@ -115,7 +115,7 @@ func (s *Site) list(w http.ResponseWriter, r *http.Request) {
 	}
 	v := arrange(rows, readListState(r.URL.Query()), time.Now())
 	v.Stamp = stamp
-	s.render(w, r, page{Name: "list", Title: "Runs", Place: "runs", Renew: "#list", Data: v})
+	s.render(w, r, shown{Name: "list", Title: "Runs", Place: "runs", Renew: "#list", Data: v})
 }
 
 // arrange filters, sorts and cuts the rows, which are newest first.

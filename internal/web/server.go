@@ -11,7 +11,9 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"time"
 
+	"lab/internal/report/page"
 	"lab/store"
 )
 
@@ -34,6 +36,7 @@ type Site struct {
 	gpus      *gpus
 	calls     *calls
 	views     *views
+	documents *documents
 	templates map[string]*template.Template
 	static    string // path of the scripts and styles; another one with every version of them
 }
@@ -44,6 +47,7 @@ func New(o Options) (*Site, error) {
 	s.hub = newHub(o.DB, s.catalog)
 	s.gpus = &gpus{db: o.DB, sampler: o.Sampler}
 	s.calls = &calls{last: map[string]known{}}
+	s.documents = &documents{made: map[string]page.Document{}}
 	s.views = &views{made: map[string]http.Handler{}}
 	sum := sha256.New()
 	err := fs.WalkDir(assets, "assets", func(name string, d fs.DirEntry, err error) error {
@@ -57,6 +61,7 @@ func New(o Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the pages: %w", err)
 	}
+	sum.Write([]byte(page.Style() + page.Script()))
 	s.static = "/static/" + hex.EncodeToString(sum.Sum(nil)[:6]) + "/"
 	pages, err := fs.Glob(assets, "assets/pages/*.html")
 	if err != nil {
@@ -89,28 +94,32 @@ func (s *Site) Handler() http.Handler {
 	mux.HandleFunc("/profile/{id}/", s.flameGraph)
 	mux.HandleFunc("/profile-diff", s.chooseDiff)
 	mux.HandleFunc("/profile-diff/{base}/{id}/", s.flameGraphDiff)
+	mux.HandleFunc("/r/{id}", s.run)
 	mux.HandleFunc("/now", s.nowPage)
 	mux.HandleFunc("/events", s.events)
-	mux.Handle(s.static, http.StripPrefix(strings.TrimSuffix(s.static, "/"), http.HandlerFunc(serveStatic)))
+	mux.HandleFunc(s.static+"{name}", serveStatic)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.sorry(w, r, http.StatusNotFound, "There is no page "+r.URL.Path+".", "")
 	})
 	return guard(s.Token, mux)
 }
 
-// serveStatic serves scripts and styles, which never change under their address.
+// serveStatic serves scripts and styles, which never change under their address. Those of the documents are in a layer
+// of their own, below what the shell says.
 func serveStatic(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	name := strings.TrimPrefix(r.URL.Path, "/")
-	if strings.ContainsAny(name, "/\\") {
-		http.NotFound(w, r)
-		return
+	switch name := r.PathValue("name"); name {
+	case "page.css":
+		http.ServeContent(w, r, name, time.Time{}, strings.NewReader("@layer page {\n"+page.Style()+"}\n"))
+	case "page.js":
+		http.ServeContent(w, r, name, time.Time{}, strings.NewReader(page.Script()))
+	default:
+		http.ServeFileFS(w, r, assets, "assets/static/"+name)
 	}
-	http.ServeFileFS(w, r, assets, "assets/static/"+name)
 }
 
-// page is one page in the shell that all have.
-type page struct {
+// shown is one page in the shell that all have.
+type shown struct {
 	Name  string // of its template
 	Title string
 	Place string // of the navigation
@@ -122,17 +131,18 @@ type page struct {
 	Static  string
 	Version string
 	Dir     string
+	Tip     template.HTML
 	Now     nowView
 	Stamp   string
 }
 
-func (s *Site) render(w http.ResponseWriter, r *http.Request, p page) {
+func (s *Site) render(w http.ResponseWriter, r *http.Request, p shown) {
 	s.renderStatus(w, r, http.StatusOK, p)
 }
 
 // renderStatus renders into memory first, so that a fault in a template is an error and not half a page.
-func (s *Site) renderStatus(w http.ResponseWriter, r *http.Request, status int, p page) {
-	p.Static, p.Version, p.Dir = s.static, s.Version, s.DB.Dir()
+func (s *Site) renderStatus(w http.ResponseWriter, r *http.Request, status int, p shown) {
+	p.Static, p.Version, p.Dir, p.Tip = s.static, s.Version, s.DB.Dir(), page.Tip
 	p.Now, p.Stamp = s.now(), s.DB.Stamp()
 	var b bytes.Buffer
 	if err := s.templates[p.Name].Execute(&b, p); err != nil {
@@ -148,7 +158,7 @@ func (s *Site) renderStatus(w http.ResponseWriter, r *http.Request, status int, 
 
 // sorry is a page that says why there is none, and what to do.
 func (s *Site) sorry(w http.ResponseWriter, r *http.Request, status int, text, advice string) {
-	s.renderStatus(w, r, status, page{Name: "sorry", Title: http.StatusText(status), Data: struct{ Text, Advice string }{text, advice}})
+	s.renderStatus(w, r, status, shown{Name: "sorry", Title: http.StatusText(status), Data: struct{ Text, Advice string }{text, advice}})
 }
 
 // fail turns an error into a page: what is not there is 404, anything else a fault that is told as it is.

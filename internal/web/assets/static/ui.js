@@ -2,10 +2,12 @@
 import { renew } from "./renew.js";
 import { listen } from "./events.js";
 import { list } from "./list.js";
+import { live } from "./live.js";
 import { keys } from "./keys.js";
 
 list();
 keys();
+const curves = live();
 listen({
   now(html) {
     const place = document.getElementById("now");
@@ -22,4 +24,22 @@ listen({
     const what = document.body.dataset.renew;
     if (what && stamp !== known) renew(location.href, what);
   },
+  pulse: curves.pulse,
+  ended() {
+    if (document.body.dataset.run) renew(location.href, "#main");
+  },
+});
+
+// The document of a run that goes on, as often as the server says that it is worth it.
+let again = 0;
+function later() {
+  clearTimeout(again);
+  const wait = Number(document.getElementById("document")?.dataset.again);
+  if (wait) again = setTimeout(() => (document.hidden ? later() : renew(location.href, "#document").then(later)), wait);
+}
+later();
+document.addEventListener("renewed", (e) => {
+  const part = document.querySelector(e.detail.selector);
+  if (part) labPage.mount(part);
+  later();
 });
