@@ -169,7 +169,7 @@ func TestAnAddressThatLeadsNowhereSaysSo(t *testing.T) {
 	_, server := serve(t, Options{})
 	for path, want := range map[string]string{
 		"/none": "There is no page /none.", "/r/20260101-000000-none": "No run", "/ab/none": "No A/B", "/sweep/none": "No sweep",
-		"/baseline/none": "No baseline", "/profile/none/": "No run", "/r/..%2F..%2Fetc": "No run", "/r/%3Cscript%3E": "&lt;script&gt;",
+		"/baseline/none": "No baseline &#34;none&#34;", "/profile/none/": "No run", "/r/..%2F..%2Fetc": "No run", "/r/%3Cscript%3E": "&lt;script&gt;",
 	} {
 		response, body := answer(t, server.Client(), server.URL+path, nil)
 		if response.StatusCode != http.StatusNotFound || !strings.Contains(body, want) {
