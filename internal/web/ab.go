@@ -1,12 +1,13 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"lab/internal/compare"
 	"lab/internal/lab"
-	"lab/internal/report"
 	"lab/internal/report/chart"
 	"lab/internal/report/page"
 )
@@ -22,7 +23,7 @@ func (s *Site) ab(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/ab/"+plan.ID, http.StatusSeeOther)
 		return
 	}
-	doc, err := s.documents.get("ab "+plan.ID+" "+s.DB.Stamp(), func() (page.Document, error) { return s.abDocument(plan) })
+	doc, err := s.documents.get("ab "+plan.ID+" "+s.DB.Stamp(), func() (page.Document, error) { return s.abDocument(r.Context(), plan) })
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -30,17 +31,18 @@ func (s *Site) ab(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, shown{Name: "document", Title: doc.Title, Place: "ab", Renew: "#main", Data: documentView{Document: doc}})
 }
 
-func (s *Site) abDocument(plan lab.Plan) (page.Document, error) {
+// abDocument is the report on an A/B with its convergence, which a report does not have: there nobody watched it come.
+func (s *Site) abDocument(ctx context.Context, plan lab.Plan) (page.Document, error) {
+	d, err := page.LoadAB(ctx, s.DB, plan, s.asked())
+	if err != nil {
+		return d, err
+	}
 	runs, err := s.DB.PlanRuns(plan.ID)
 	if err != nil {
-		return page.Document{}, err
+		return d, err
 	}
-	d := page.Document{Title: "A/B " + armsOf(plan), Subtitle: plan.ID}
-	b := page.NewBody("en")
-	b.Parts("Verdict", report.VerdictParts(compare.Judge(plan, runs), nil))
-	d.Sections = append(d.Sections, b.Section("verdict", "Verdict"))
 	if c := convergence(plan, runs); !c.Empty() {
-		d.Sections = append(d.Sections, c.Section("convergence", "Convergence"))
+		d.Sections = slices.Insert(d.Sections, min(2, len(d.Sections)), c.Section("convergence", "Convergence"))
 	}
 	return d, nil
 }

@@ -11,7 +11,7 @@ import (
 
 	"lab/internal/compare"
 	"lab/internal/lab"
-	"lab/internal/metric"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/internal/report/page"
 	"lab/store"
@@ -29,13 +29,7 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 	}
 	var runs []lab.Sealed
 	for _, id := range ids {
-		sealed, err := s.DB.Sealed(id)
-		if err == nil && len(sealed.Summary.Phases) == 0 { // live, or killed
-			var t lab.Tables
-			if t, err = s.DB.Tables(id); err == nil {
-				sealed.Summary = metric.Summarise(sealed.Run, t)
-			}
-		}
+		sealed, err := readout.Run(s.DB, id)
 		if err != nil {
 			s.fail(w, r, err)
 			return

@@ -6,9 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"lab/internal/correlate"
 	"lab/internal/lab"
-	"lab/internal/metric"
 	"lab/internal/report/page"
 )
 
@@ -51,6 +49,9 @@ func (d *documents) get(key string, make func() (page.Document, error)) (page.Do
 	return doc, nil
 }
 
+// asked says how pages are to be made.
+func (s *Site) asked() page.Asked { return page.Asked{Lang: "en", Lab: s.Version} }
+
 // run is the page of one run.
 func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
@@ -61,7 +62,9 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	began := time.Now()
-	doc, err := s.documents.get("run "+id+" "+stamp+" "+s.DB.Stamp(), func() (page.Document, error) { return s.runDocument(id) })
+	doc, err := s.documents.get("run "+id+" "+stamp+" "+s.DB.Stamp(), func() (page.Document, error) {
+		return page.LoadRun(r.Context(), s.DB, id, s.asked())
+	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -83,23 +86,6 @@ const (
 	renewAtLeast = 5 * time.Second
 	renewShare   = 40
 )
-
-// runDocument makes the document of a run from its records.
-func (s *Site) runDocument(id string) (page.Document, error) {
-	sealed, err := s.DB.Sealed(id)
-	if err != nil {
-		return page.Document{}, err
-	}
-	tables, err := s.DB.Tables(id)
-	if err != nil {
-		return page.Document{}, err
-	}
-	if len(sealed.Summary.Phases) == 0 {
-		sealed.Summary = metric.Summarise(sealed.Run, tables)
-	}
-	return page.Run(page.RunView{Lang: "en", Lab: s.Version, Sealed: sealed, Tables: tables,
-		Hardware: correlate.Explain(sealed.Run, tables), Timeline: correlate.Over(sealed.Run, tables)}), nil
-}
 
 // runLinks lead from a run to what it belongs to.
 func runLinks(run lab.Run) []link {
