@@ -44,7 +44,7 @@ func Open(dir string) (*DB, error) {
 	if err := db.openCatalog(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := db.recover(); err != nil {
+	if err := db.Recover(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return db, nil

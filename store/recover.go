@@ -13,11 +13,13 @@ import (
 	"lab/internal/lab"
 )
 
-// recover marks live runs whose process is gone as interrupted and takes away files that were never finished. What cannot
-// be mended now (another process is at it, the disk is full, the file is damaged) must not keep anyone from reading the
-// rest: it stays as it is until the next start.
-func (db *DB) recover() error {
+// Recover marks live runs whose process is gone as interrupted and takes away files that were never finished. Open does it;
+// who keeps a store open for long does it again when a process has gone. What cannot be mended now (another process is at
+// it, the disk is full, the file is damaged) must not keep anyone from reading the rest: it stays as it is until the next
+// time.
+func (db *DB) Recover() error {
 	db.sweep()
+	db.sweepAnnouncements()
 	entries, err := db.List()
 	if err != nil {
 		return err

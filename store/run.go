@@ -1,11 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -107,23 +105,10 @@ func putBatch(tx *bbolt.Tx, number int, b batch) error {
 
 // readBatches copies the batches of a run out of its file, in the order in which they were written.
 func readBatches(tx *bbolt.Tx) ([]batch, error) {
-	tables := tx.Bucket([]byte("tables"))
-	if tables == nil {
-		return nil, fmt.Errorf("%w: the tables are missing", errDamaged)
+	numbered, err := batchesFrom(tx, 0)
+	batches := make([]batch, len(numbered))
+	for i, n := range numbered {
+		batches[i] = n.batch
 	}
-	var batches []batch
-	last := ""
-	err := tables.ForEach(func(key, stored []byte) error {
-		value, err := content(string(key), stored)
-		if err != nil {
-			return err
-		}
-		number, table, _ := strings.Cut(string(key), "/")
-		if number != last {
-			batches, last = append(batches, batch{}), number
-		}
-		batches[len(batches)-1][table] = bytes.Clone(value)
-		return nil
-	})
 	return batches, err
 }

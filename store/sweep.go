@@ -17,18 +17,27 @@ func (db *DB) SaveSweep(s lab.Sweep) error {
 	return nil
 }
 
-// ResolveSweep finds the one sweep that a reference means, as Resolve does for runs. A sweep is known only to the store
-// in which it was begun.
-func (db *DB) ResolveSweep(ref string) (lab.Sweep, error) {
+// Sweeps lists the sweeps that were begun in this store, oldest first.
+func (db *DB) Sweeps() ([]lab.Sweep, error) {
 	var sweeps []lab.Sweep
 	err := db.viewCatalog(func(tx *bbolt.Tx) (err error) {
 		sweeps, err = all[lab.Sweep](tx, "sweeps")
 		return err
 	})
 	if err != nil {
-		return lab.Sweep{}, fmt.Errorf("list sweeps: %w", err)
+		return nil, fmt.Errorf("list sweeps: %w", err)
 	}
 	slices.SortFunc(sweeps, func(a, b lab.Sweep) int { return byTime(a.ID, b.ID, a.Made, b.Made) })
+	return sweeps, nil
+}
+
+// ResolveSweep finds the one sweep that a reference means, as Resolve does for runs. A sweep is known only to the store
+// in which it was begun.
+func (db *DB) ResolveSweep(ref string) (lab.Sweep, error) {
+	sweeps, err := db.Sweeps()
+	if err != nil {
+		return lab.Sweep{}, err
+	}
 	ids := make([]string, len(sweeps))
 	for i, s := range sweeps {
 		ids[i] = s.ID

@@ -16,6 +16,7 @@ import (
 	"lab/internal/runner"
 	"lab/matrices"
 	"lab/profiling"
+	"lab/store"
 )
 
 // measureOptions are the flags of every command that measures.
@@ -60,8 +61,16 @@ func openBench(cmd *cobra.Command, o measureOptions) (*bench, error) {
 	return &bench{view: view, lab: &runner.Lab{
 		DB: db, Self: self, Path: os.Getenv("PATH"), CacheDir: cache, StateDir: stateDir(db.Dir()),
 		LockDir: box.LockFolder(os.Getenv), Getenv: os.Getenv, Command: commandLine(),
-		Version: version(), Status: view.Show, Waiting: waiting(o.wait, view), Notice: view.Print,
+		Version: version(), Status: announced(db.Announce(commandLine()), view), Waiting: waiting(o.wait, view), Notice: view.Print,
 	}}, nil
+}
+
+// announced shows a status here, and tells it to `lab ui`.
+func announced(a *store.Announcer, view *live.View) func(lab.Status) {
+	return func(s lab.Status) {
+		a.Say(s)
+		view.Show(s)
+	}
 }
 
 // waiting says that a command waits for the box, where it was asked to.

@@ -48,7 +48,7 @@ a second look.
 	group("start", "Start:", newDemo(), newDoctor(), newInit())
 	group("measure", "Measure:", newRun(), newBench(), newAB(), newSweep())
 	group("judge", "Judge:", newCompare(), newBaseline(), newCalibrate(), newSelftest())
-	group("look", "Look:", newList(), newShow(), newProfile(), newVisualize(), newReport())
+	group("look", "Look:", newList(), newShow(), newUI(), newProfile(), newVisualize(), newReport())
 	group("data", "Data:", newAggregate(), newExport(), newImport(), newRm())
 	group("server", "Server:", newServe(), newGC(), newSim())
 	root.AddCommand(newSampler(), newExitCodes(), newVerdictWords())

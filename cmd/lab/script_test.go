@@ -59,6 +59,7 @@ func scriptParams(dir string) testscript.Params {
 			"talks":     talks,
 			"benchstat": benchstat,
 			"fetch":     fetchPage,
+			"answers":   answersPage,
 
 			"halt":       halt,
 			"fakedriver": fakeDriver,

@@ -219,65 +219,20 @@ func List(w io.Writer, entries []store.Entry, o Options) error {
 		p.line("no runs yet; `lab demo` makes some")
 		return p.err
 	}
-	columns := []struct{ title, metric string }{{"TTFT", "ttft.mean"}, {"TPOT", "tpot.mean"}, {"output", "output_throughput"}}
-	if o.width() < 100 {
-		columns = columns[1:]
-	}
 	g := &grid{right: map[int]bool{4: true, 5: true, 6: true}, free: 1}
-	head := []string{"run", "experiment", "A/B", "outcome"}
-	for _, c := range columns {
-		head = append(head, c.title)
+	narrow := o.width() < 100 // without TTFT
+	add := func(run, experiment, place, outcome, ttft, tpot, output string) {
+		if narrow {
+			g.add(run, experiment, place, outcome, tpot, output)
+			return
+		}
+		g.add(run, experiment, place, outcome, ttft, tpot, output)
 	}
-	g.add(head...)
+	add("run", "experiment", "A/B", "outcome", "TTFT", "TPOT", "output")
 	for _, e := range entries {
-		name, outcome := e.Name, string(e.Outcome)
-		switch {
-		case e.Problem != "":
-			name, outcome = e.Problem, "unreadable"
-		case e.Outcome == lab.Complete && e.Profiled:
-			outcome = "profiled"
-		case e.Outcome == lab.Complete && !e.Valid:
-			outcome = "INVALID"
-		case e.Imported != "":
-			outcome = "imported"
-		}
-		row := []string{e.ID, name, position(e), outcome}
-		for _, c := range columns {
-			row = append(row, headline(e, c.metric))
-		}
-		g.add(row...)
+		l := LineOf(e)
+		add(l.ID, l.Name, l.Place, l.Outcome, l.TTFT, l.TPOT, l.Output)
 	}
 	p.grid(g, "")
 	return p.err
-}
-
-// position says where in an A/B a run stands.
-func position(e store.Entry) string {
-	switch {
-	case e.PlanID == "":
-		return ""
-	case e.Profiled:
-		return e.Arm + " profile"
-	case e.Block == 0:
-		return e.Arm + " burn-in"
-	}
-	return fmt.Sprintf("%s %d", e.Arm, e.Block)
-}
-
-// telling are the figures of a run for a list, in which runs are compared: a profiled one has none.
-func telling(e store.Entry) []lab.Figure {
-	if e.Profiled {
-		return nil
-	}
-	return e.Headline
-}
-
-// headline is a figure of the first phase that has it.
-func headline(e store.Entry, metric string) string {
-	for _, f := range telling(e) {
-		if f.Metric == metric {
-			return value(f.Value, f.Unit)
-		}
-	}
-	return ""
 }

@@ -1,0 +1,239 @@
+//go:build ui
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// place is a store with lab's own commands in it.
+type place struct {
+	*testing.T
+	dir string // of the store; beside it lie experiments
+	env []string
+}
+
+func newPlace(t *testing.T) place {
+	t.Helper()
+	work := t.TempDir()
+	p := place{T: t, dir: filepath.Join(work, "records")}
+	p.env = append(os.Environ(), "HOME="+work, "LAB_DIR="+p.dir, "LAB_LOCK_DIR="+filepath.Join(work, "locks"), "XDG_CACHE_HOME="+filepath.Join(work, "cache"))
+	for name, text := range map[string]string{
+		"a.yaml": `name: slow steps 慢
+server: {model: tiny, max_num_seqs: 2, simulator: {as: 0.32.0, flags: {sim-seed: "1"}}}
+load: {rate: 10, duration: 8s, warmup: 4, dataset: {kind: random, input_tokens: 64, output_tokens: 16}}
+`,
+		"b.yaml": `extends: a.yaml
+name: fast steps 快
+server: {max_num_seqs: 16}
+`,
+		"sweep.yaml": `server: {model: tiny, simulator: {as: 0.32.0}}
+load: {concurrency: 1, requests: 12, warmup: 0, dataset: {kind: random, input_tokens: 16, output_tokens: 8}}
+sweep: {server.max_num_seqs: [2, 8], load.concurrency: [1, 4]}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// command is one of lab's, not yet started.
+func (p place) command(args ...string) *exec.Cmd {
+	c := exec.CommandContext(p.Context(), "lab", args...)
+	c.Env, c.Dir = p.env, filepath.Dir(p.dir)
+	return c
+}
+
+func (p place) lab(args ...string) string {
+	p.Helper()
+	c := p.command(args...)
+	var errOut bytes.Buffer
+	c.Stderr = &errOut
+	out, err := c.Output()
+	if err != nil {
+		p.Fatalf("lab %s: %v\n%s%s", strings.Join(args, " "), err, out, errOut.Bytes())
+	}
+	return string(out)
+}
+
+// ui starts lab ui and gives its address and its process.
+func (p place) ui(listen string) (string, *exec.Cmd) {
+	p.Helper()
+	c := p.command("ui", "--listen", listen)
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	if err != nil {
+		p.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		p.Fatal(err)
+	}
+	return strings.TrimSuffix(strings.TrimSpace(line), "/"), c
+}
+
+func TestBrowserListsTenThousandRunsAndFiltersThemWhileOneTypes(t *testing.T) {
+	p := newPlace(t)
+	manyRuns(t, p.dir, 10_000)
+	home, _ := p.ui("127.0.0.1:0")
+	b := startBrowser(t, home)
+
+	began := time.Now()
+	b.open("/")
+	b.await(`document.querySelectorAll(".runs tbody tr").length === 100`)
+	t.Logf("10 000 runs: the list opened in %d ms, the first time", time.Since(began).Milliseconds())
+	began = time.Now()
+	b.open("/")
+	b.await(`document.querySelectorAll(".runs tbody tr").length === 100`)
+	t.Logf("10 000 runs: the list opened in %d ms, the second time", time.Since(began).Milliseconds())
+	b.await(`document.body.classList.contains("scripted")`)
+	if text := ask[string](b, `document.querySelector("[role=status]").innerText`); !strings.Contains(text, "10\u202f000 runs") {
+		t.Errorf("the list says %q", text)
+	}
+	b.looks("list")
+
+	// The keyboard alone: / filters, j and x go on and select.
+	b.keys("/")
+	var slowest time.Duration
+	for i, query := 0, "llama nightly ttft<30ms"; i < len(query); i++ {
+		b.keys(query[i : i+1])
+		typed := strings.TrimSpace(query[:i+1])
+		slowest = max(slowest, b.await(fmt.Sprintf(`document.getElementById("list").dataset.query === %q`, typed)))
+	}
+	t.Logf("10 000 runs: a letter typed filtered the list in at most %d ms", slowest.Milliseconds())
+	matching := ask[string](b, `document.querySelector("[role=status]").innerText`)
+	if n := ask[int](b, `[...document.querySelectorAll(".runs tbody .name")].filter((e) => !/llama.*nightly/i.test(e.textContent)).length`); n != 0 || strings.HasPrefix(matching, "10") {
+		t.Errorf("%d rows are none of llama and nightly; the list says %q", n, matching)
+	}
+	b.shot("list-filtered")
+	b.keys("\x1b")
+	b.keys("j")
+	b.keys("j")
+	b.keys("x")
+	b.keys("j")
+	b.keys("x")
+	b.await(`document.querySelector(".choice").textContent.trim() === "2 selected"`)
+
+	// All of it is in the address: a reload and the back button bring it again.
+	address := ask[string](b, "location.search")
+	for _, part := range []string{"q=llama", "run="} {
+		if !strings.Contains(address, part) {
+			t.Errorf("the address %q has no %q", address, part)
+		}
+	}
+	b.do(chromedp.Reload())
+	b.await(`document.getElementById("list")?.dataset.query === "llama nightly ttft<30ms"`)
+	if n := ask[int](b, `document.querySelectorAll("#list input:checked").length`); n != 2 {
+		t.Errorf("after a reload %d are selected", n)
+	}
+	b.await(`document.body.classList.contains("scripted")`)
+	b.run(`document.querySelector('thead a[href*="sort=ttft"]').click()`)
+	b.await(`document.querySelector("th[aria-sort=ascending]")?.innerText.startsWith("TTFT")`)
+	b.run(`history.back()`)
+	b.await(`document.querySelector("th[aria-sort]")?.innerText.startsWith("Run") && document.getElementById("q").value !== ""`)
+	b.run(`history.back()`)
+	b.await(`document.getElementById("q").value === "" && document.querySelector("[role=status]").innerText.startsWith("10")`)
+	b.calm()
+
+	// Without scripts it is a form.
+	b.do(call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	b.open("/?q=outcome:failed&page=2")
+	if n := ask[int](b, `document.querySelectorAll(".runs tbody tr.failed").length`); n != 100 {
+		t.Errorf("without scripts the second page of the failed runs has %d", n)
+	}
+	if shown := ask[bool](b, `document.querySelector(".without-script").checkVisibility()`); !shown {
+		t.Error("without scripts nothing sends the filter")
+	}
+}
+
+func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
+	p := newPlace(t)
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	home, ui := p.ui("127.0.0.1:0")
+	b := startBrowser(t, home)
+	b.open("/")
+	b.await(`document.querySelector(".empty")?.innerText.includes("lab demo")`)
+	b.looks("empty")
+
+	ab := p.command("ab", "--pairs", "2", "--seed", "1", "a.yaml", "b.yaml")
+	var told bytes.Buffer
+	ab.Stdout, ab.Stderr = &told, &told
+	if err := ab.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- ab.Wait() }()
+
+	t.Logf("the page showed the A/B %d ms after its start, without a reload", b.await(`document.querySelector("#now .going")`).Milliseconds())
+	b.await(`document.querySelector(".runs tr.live")`)
+	b.await(`document.querySelector("#now dl")`)
+	b.shot("list-live")
+
+	// How old what is shown can be: the greatest pause between two changes of the counts, while the load goes on.
+	pause := ask[float64](b, `new Promise((done) => { let last = performance.now(), worst = 0;
+		const seen = new MutationObserver(() => { const now = performance.now(); if (document.querySelector("#now dl")) worst = Math.max(worst, now - last); last = now; });
+		seen.observe(document.getElementById("now"), { childList: true, subtree: true, characterData: true });
+		setTimeout(() => { seen.disconnect(); done(worst); }, 4000); })`)
+	t.Logf("while it measured, what was shown changed at the latest after %.0f ms", pause)
+
+	// The run's own page: curves that go on after a reload and after a lost connection, without a hole or a second time.
+	b.await(`document.querySelector("#now a[href^='/r/']")`)
+	b.run(`document.querySelector("#now a[href^='/r/']").click()`)
+	b.await(`document.querySelectorAll("#curves figure").length >= 3`)
+	b.shot("run-live")
+
+	began := time.Now()
+	p.lab("list")
+	t.Logf("lab list beside it took %d ms", time.Since(began).Milliseconds())
+
+	// The terminal with lab ui is closed; another one takes its place at the same address.
+	address := strings.TrimPrefix(home, "http://")
+	ui.Process.Signal(syscall.SIGKILL)
+	ui.Wait()
+	b.await(`!document.getElementById("link").hidden`)
+	b.forgive()
+	_, ui = p.ui(address)
+	b.await(`document.getElementById("link").hidden`)
+	b.forgive()
+
+	// So is the browser.
+	b.do(call(network.Disable, cdp.Empty{}))
+	if err := chromedp.Cancel(b.ctx); err != nil {
+		t.Log(err)
+	}
+	<-ended
+	if code := ab.ProcessState.ExitCode(); code != exitOK && code != exitInvalid { // on a busy box the client is the limit
+		t.Fatalf("lab ab: exit %d\n%s", code, told.Bytes())
+	}
+	if out := p.lab("list"); strings.Contains(out, "interrupted") || strings.Contains(out, "live") {
+		t.Errorf("the runs are\n%s", out)
+	}
+	if err := ui.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}

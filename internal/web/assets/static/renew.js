@@ -1,0 +1,48 @@
+// Puts the newest form of a page, or of a part of it, in the place of what is shown. One fetch at a time: a newer wish
+// takes the place of an older one.
+let running = null;
+
+export async function renew(address, selector) {
+  running?.abort();
+  const mine = (running = new AbortController());
+  let text;
+  try {
+    const answer = await fetch(address, { signal: mine.signal, headers: { Accept: "text/html" } });
+    text = await answer.text();
+  } catch {
+    return false; // a newer wish, or no connection: the next event tries again
+  }
+  if (running !== mine) return false;
+  running = null;
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  const from = fresh.querySelector(selector), to = document.querySelector(selector);
+  if (!from || !to) return false;
+  const back = remember(to);
+  to.replaceWith(document.adoptNode(from));
+  document.title = fresh.title;
+  document.body.dataset.run = fresh.body.dataset.run;
+  document.body.dataset.renew = fresh.body.dataset.renew;
+  document.body.dataset.stamp = fresh.body.dataset.stamp;
+  back(from);
+  document.dispatchEvent(new CustomEvent("renewed", { detail: { selector } }));
+  return true;
+}
+
+// What the reader has done to a part: where the focus is, and what is unfolded.
+function remember(part) {
+  const open = [...part.querySelectorAll("details[open][id]")].map((d) => d.id);
+  const active = part.contains(document.activeElement) ? document.activeElement : null;
+  const row = active?.closest("[data-id]")?.dataset.id;
+  const own = active && name(active);
+  return (fresh) => {
+    for (const id of open) fresh.querySelector("#" + CSS.escape(id))?.setAttribute("open", "");
+    const scope = row ? fresh.querySelector(`[data-id="${CSS.escape(row)}"]`) : fresh;
+    if (own && scope) scope.querySelector(own)?.focus({ preventScroll: true });
+  };
+}
+
+function name(element) {
+  if (element.id) return "#" + CSS.escape(element.id);
+  if (element.localName === "a") return `a[href="${CSS.escape(element.getAttribute("href"))}"]`;
+  return element.localName;
+}

@@ -1,0 +1,45 @@
+// What every page does: keep itself new, and answer keys. Nothing here is needed to read a page.
+import { renew } from "./renew.js";
+import { listen } from "./events.js";
+import { list } from "./list.js";
+import { live } from "./live.js";
+import { keys } from "./keys.js";
+
+list();
+keys();
+const curves = live();
+listen({
+  now(html) {
+    const place = document.getElementById("now");
+    if (place.innerHTML !== html) place.innerHTML = html; // from our own server, escaped there
+    document.body.classList.toggle("measuring", place.childElementCount > 0);
+  },
+  gpus(html) {
+    const place = document.getElementById("gpus");
+    if (place) place.innerHTML = html;
+  },
+  list(stamp) {
+    const known = document.body.dataset.stamp;
+    document.body.dataset.stamp = stamp;
+    const what = document.body.dataset.renew;
+    if (what && stamp !== known) renew(location.href, what);
+  },
+  pulse: curves.pulse,
+  ended() {
+    if (document.body.dataset.run) renew(location.href, "#main");
+  },
+});
+
+// The document of a run that goes on, as often as the server says that it is worth it.
+let again = 0;
+function later() {
+  clearTimeout(again);
+  const wait = Number(document.getElementById("document")?.dataset.again);
+  if (wait) again = setTimeout(() => (document.hidden ? later() : renew(location.href, "#document").then(later)), wait);
+}
+later();
+document.addEventListener("renewed", (e) => {
+  const part = document.querySelector(e.detail.selector);
+  if (part) labPage.mount(part);
+  later();
+});

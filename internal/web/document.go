@@ -1,0 +1,119 @@
+package web
+
+import (
+	"html/template"
+	"net/http"
+	"sync"
+	"time"
+
+	"lab/internal/lab"
+	"lab/internal/report/page"
+)
+
+// documentView is a document of package page in the shell.
+type documentView struct {
+	page.Document
+	Live  bool // the run goes on: its curves come beside what is there so far
+	AsOf  string
+	Again int // milliseconds after which a live document is worth fetching again; 0: it does not change
+	Links []link
+}
+
+type link struct{ Text, Address string }
+
+// documents keeps those that were made last: one of a long run takes a second of CPU to make, and a reload none.
+type documents struct {
+	mu   sync.Mutex // held while one is made, so that lab ui never takes more than one core for it
+	keys []string
+	made map[string]page.Document
+}
+
+const keptDocuments = 8
+
+// get gives the document of a key, which must change with everything that the document is made of.
+func (d *documents) get(key string, make func() (page.Document, error)) (page.Document, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if doc, ok := d.made[key]; ok {
+		return doc, nil
+	}
+	doc, err := make()
+	if err != nil {
+		return doc, err
+	}
+	if d.keys = append(d.keys, key); len(d.keys) > keptDocuments {
+		delete(d.made, d.keys[0])
+		d.keys = d.keys[1:]
+	}
+	d.made[key] = doc
+	return doc, nil
+}
+
+// asked says how pages are to be made.
+func (s *Site) asked() page.Asked { return page.Asked{Lang: "en", Lab: s.Version} }
+
+// run is the page of one run.
+func (s *Site) run(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	stamp := s.DB.RunStamp(id)
+	sealed, err := s.DB.Sealed(id)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	began := time.Now()
+	doc, err := s.documents.get("run "+id+" "+stamp+" "+s.DB.Stamp(), func() (page.Document, error) {
+		return page.LoadRun(r.Context(), s.DB, id, s.asked())
+	})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	run := sealed.Run
+	v := documentView{Document: doc, Links: runLinks(run)}
+	p := shown{Name: "document", Title: doc.Title, Place: "runs"}
+	if run.Outcome == lab.Live {
+		v.Live, v.AsOf = true, time.Now().Format(time.TimeOnly)
+		v.Again = int(max(renewAtLeast, renewShare*time.Since(began)).Milliseconds())
+		p.Run = id
+	}
+	p.Data = v
+	s.render(w, r, p)
+}
+
+// How often a live document is made again: not often, and never for more than one part in renewShare of a core.
+const (
+	renewAtLeast = 5 * time.Second
+	renewShare   = 40
+)
+
+// runLinks lead from a run to what it belongs to.
+func runLinks(run lab.Run) []link {
+	var all []link
+	if run.Plan != nil {
+		text := "A/B " + run.Plan.ID
+		if run.Arm != "" {
+			text += ", arm " + run.Arm
+		}
+		all = append(all, link{text, "/ab/" + run.Plan.ID})
+	}
+	if run.Sweep != nil {
+		all = append(all, link{"sweep " + run.Sweep.Name + ", cell " + run.Sweep.Cell, "/sweep/" + run.Sweep.ID})
+	}
+	if run.Baseline != nil {
+		all = append(all, link{"baseline " + run.Baseline.Name, "/baseline/" + run.Baseline.Name})
+	}
+	if p := run.Profile; p != nil && len(p.Traces()) > 0 && p.Mechanism != lab.ProfileByServer {
+		all = append(all, link{"flame graph", "/profile/" + run.ID + "/"})
+	}
+	return all
+}
+
+// SectionsHTML is all sections of a document.
+func (v documentView) SectionsHTML() template.HTML {
+	var all template.HTML
+	for _, s := range v.Sections {
+		all += s.HTML()
+	}
+	return all
+}

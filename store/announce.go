@@ -1,0 +1,140 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lab/internal/lab"
+)
+
+// announceEvery is how often at most a process writes what it does.
+const announceEvery = 250 * time.Millisecond
+
+// Announcement is what a lab process does right now, as it says itself for whoever looks on from another process.
+type Announcement struct {
+	PID     int        `json:"pid"`
+	Command string     `json:"command"` // what the user typed
+	At      time.Time  `json:"at"`      // when it said so
+	Status  lab.Status `json:"status"`
+}
+
+// announced is an announcement as it stands in its file. The file of a process that is gone means nothing; the next Open
+// removes it.
+type announced struct {
+	Announcement
+	Owner owner `json:"owner"`
+}
+
+// Announcer writes what this process does into DIR/live/PID.json. It is no record: nobody waits for it, and what cannot
+// be written is left out.
+type Announcer struct {
+	name    string
+	command string
+	owner   owner
+
+	mu      sync.Mutex // guards the fields below
+	next    *lab.Status
+	writing bool
+}
+
+// Announce makes the Announcer of this process. It has nothing to end: it writes only while something new is said.
+func (db *DB) Announce(command string) *Announcer {
+	return &Announcer{name: filepath.Join(db.liveDir(), fmt.Sprintf("%d.json", os.Getpid())), command: command, owner: self()}
+}
+
+func (db *DB) liveDir() string { return filepath.Join(db.dir, "live") }
+
+// Say takes the newest status and returns at once; the disk is another goroutine's matter. Of several within 250 ms the
+// last is written.
+func (a *Announcer) Say(s lab.Status) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.next = &s
+	if !a.writing {
+		a.writing = true
+		go a.write()
+	}
+}
+
+// write ends when nothing new was said for one period.
+func (a *Announcer) write() {
+	for {
+		a.mu.Lock()
+		s := a.next
+		a.next = nil
+		a.writing = s != nil
+		a.mu.Unlock()
+		if s == nil {
+			return
+		}
+		_ = a.put(*s) // a full disk is told by what must be written
+		time.Sleep(announceEvery)
+	}
+}
+
+func (a *Announcer) put(s lab.Status) error {
+	text, err := json.Marshal(announced{Announcement{PID: a.owner.PID, Command: a.command, At: time.Now(), Status: s}, a.owner})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(a.name), 0o700); err != nil {
+		return err
+	}
+	fresh := a.name + unfinished
+	if err := os.WriteFile(fresh, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, a.name)
+}
+
+// Announced lists what the lab processes that measure into this store do right now, by PID.
+func (db *DB) Announced() []Announcement {
+	var all []Announcement
+	for _, a := range db.announcements() {
+		if a.Owner.alive() {
+			all = append(all, a.Announcement)
+		}
+	}
+	slices.SortFunc(all, func(a, b Announcement) int { return a.PID - b.PID })
+	return all
+}
+
+// announcements reads every file, those of dead processes too, by name.
+func (db *DB) announcements() map[string]announced {
+	entries, err := os.ReadDir(db.liveDir())
+	if err != nil {
+		return nil // nobody has announced anything yet
+	}
+	all := map[string]announced{}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		name := filepath.Join(db.liveDir(), e.Name())
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		var a announced
+		if json.Unmarshal(text, &a) == nil {
+			all[name] = a
+		}
+	}
+	return all
+}
+
+// sweepAnnouncements removes the files of processes that are gone.
+func (db *DB) sweepAnnouncements() {
+	for name, a := range db.announcements() {
+		if !a.Owner.alive() {
+			os.Remove(name)
+			os.Remove(name + unfinished)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"lab/internal/lab"
+)
+
+// Fresh is what a run has recorded since a batch.
+type Fresh struct {
+	Run     lab.Sealed
+	Batches []Batch // one for each flush of a live run, about one a second
+}
+
+// Batch is what one flush wrote. Its number is higher than that of the one before, not always by one.
+type Batch struct {
+	Number int
+	lab.Tables
+}
+
+// Since reads what a live run has recorded from a batch on; the first is 0. Only what is new is read and decoded, so that
+// one can follow a run at the cost of its newest second. Of a run that has ended there are no batches any more: Tables
+// has its records.
+func (db *DB) Since(id string, batch int) (Fresh, error) {
+	var fresh Fresh
+	var encoded []batchOf
+	err := db.read(id, func(tx *bbolt.Tx) error {
+		h, err := headOf(tx)
+		if err != nil {
+			return err
+		}
+		fresh.Run = h.Sealed
+		if h.Run.Outcome != lab.Live {
+			return nil
+		}
+		encoded, err = batchesFrom(tx, batch)
+		return err
+	})
+	if err != nil {
+		return Fresh{}, err
+	}
+	for _, b := range encoded {
+		t, err := b.batch.decode()
+		if err != nil {
+			return Fresh{}, fmt.Errorf("read run %s: %s: %w", id, db.runFile(id), err)
+		}
+		fresh.Batches = append(fresh.Batches, Batch{b.number, t})
+	}
+	return fresh, nil
+}
+
+// batchOf is a batch with its number.
+type batchOf struct {
+	number int
+	batch  batch
+}
+
+func batchesFrom(tx *bbolt.Tx, first int) ([]batchOf, error) {
+	tables := tx.Bucket([]byte("tables"))
+	if tables == nil {
+		return nil, fmt.Errorf("%w: the tables are missing", errDamaged)
+	}
+	var all []batchOf
+	c := tables.Cursor()
+	for key, stored := c.Seek(fmt.Appendf(nil, "%09d/", first)); key != nil; key, stored = c.Next() {
+		value, err := content(string(key), stored)
+		if err != nil {
+			return nil, err
+		}
+		text, table, _ := strings.Cut(string(key), "/")
+		number, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: a table is named %q", errDamaged, key)
+		}
+		if len(all) == 0 || all[len(all)-1].number != number {
+			all = append(all, batchOf{number, batch{}})
+		}
+		all[len(all)-1].batch[table] = bytes.Clone(value)
+	}
+	return all, nil
+}
+
+// Stamp changes whenever a run begins, ends, is marked, removed or copied in, and costs two looks at the disk. What a live
+// run records does not change it.
+func (db *DB) Stamp() string { return stamp(db.catalog()) + "." + stamp(db.runsDir()) }
+
+// RunStamp changes whenever something is written to a run's file. It is empty where there is no such file.
+func (db *DB) RunStamp(id string) string {
+	if !plainName(id) {
+		return ""
+	}
+	return stamp(db.runFile(id))
+}
+
+func stamp(name string) string {
+	info, err := os.Stat(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x-%x", info.ModTime().UnixNano(), info.Size())
+}
