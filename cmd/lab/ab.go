@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lab/internal/lab"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/internal/runner"
 )
@@ -112,7 +113,7 @@ func measurePlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB run
 	if err != nil {
 		return err
 	}
-	gate, err := judgePlan(b.lab.DB, plan, o.gate.rules)
+	gate, err := readout.Verdict(b.lab.DB, plan, o.gate.rules)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"lab/internal/compare"
 	"lab/internal/kit"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/store"
 )
@@ -101,7 +102,7 @@ func summaryOf(cmd *cobra.Command, ref string) (compare.Named, error) {
 	if err != nil {
 		return compare.Named{}, err
 	}
-	sealed, err := readRun(db, id)
+	sealed, err := readout.Run(db, id)
 	if err != nil {
 		return compare.Named{}, err
 	}

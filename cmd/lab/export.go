@@ -15,6 +15,7 @@ import (
 
 	"lab/internal/kit"
 	"lab/internal/lab"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/store"
 )
@@ -152,7 +153,7 @@ type exporter func(w io.Writer, db *store.DB, ids []string) error
 func exportFormats() map[string]exporter {
 	return map[string]exporter{
 		"json": func(w io.Writer, db *store.DB, ids []string) error {
-			s, err := readRun(db, ids[0])
+			s, err := readout.Run(db, ids[0])
 			if err != nil {
 				return err
 			}
@@ -213,7 +214,7 @@ func exportVLLM(w io.Writer, db *store.DB, ids []string) error {
 func exportBenchmarks(w io.Writer, db *store.DB, ids []string) error {
 	var runs []lab.Sealed
 	for _, id := range ids {
-		s, err := readRun(db, id)
+		s, err := readout.Run(db, id)
 		if err != nil {
 			return err
 		}

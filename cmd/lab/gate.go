@@ -9,8 +9,8 @@ import (
 
 	"lab/internal/compare"
 	"lab/internal/lab"
+	"lab/internal/readout"
 	"lab/internal/report"
-	"lab/internal/runner"
 	"lab/store"
 )
 
@@ -55,43 +55,11 @@ func (o *gateOptions) fit(command string, a, b lab.Experiment) error {
 
 // printVerdict judges a plan from the store alone.
 func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o gateOptions) error {
-	gate, err := judgePlan(db, plan, o.rules)
+	gate, err := readout.Verdict(db, plan, o.rules)
 	if err != nil {
 		return err
 	}
 	return tellVerdict(cmd, gate, json, o)
-}
-
-// judgePlan gives the verdict on a plan, and what becomes of rules, from the store.
-func judgePlan(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, error) {
-	plan, err := db.ResolvePlan(plan.ID) // a time limit may have cut it since
-	if err != nil {
-		return report.Gate{}, err
-	}
-	runs, err := db.PlanRuns(plan.ID)
-	if err != nil {
-		return report.Gate{}, err
-	}
-	if plan.Baseline != "" {
-		rules = append([]compare.Rule{compare.Harm(plan)}, rules...)
-	}
-	gate := report.Gate{Verdict: compare.Judge(plan, runs), Rulings: compare.Rules(plan, runs, rules)}
-	if c, known := runner.Calibration(db, plan); known {
-		if warning, below := c.Floor(gate.Verdict); below {
-			gate.Verdict.Warnings = append(gate.Verdict.Warnings, warning)
-		}
-	}
-	if gate.Verdict.Look.Number > 0 { // before the first look nothing of B against A is shown
-		arms, err := armsHardware(db, gate.Verdict)
-		if err != nil {
-			return gate, err
-		}
-		gate.Hardware = between(arms)
-		if err := addAnswers(db, &gate.Verdict); err != nil {
-			return gate, err
-		}
-	}
-	return gate, nil
 }
 
 // tellVerdict prints a verdict, writes the files that were asked for, and turns it into an exit code.

@@ -8,6 +8,7 @@ import (
 
 	"lab/internal/kit"
 	"lab/internal/lab"
+	"lab/internal/readout"
 	"lab/store"
 )
 
@@ -21,7 +22,7 @@ type result struct {
 
 // resultsOf gives the results of a run, one a phase. An imported one is given back as it came.
 func resultsOf(db *store.DB, id string) ([]result, error) {
-	s, err := readRun(db, id)
+	s, err := readout.Run(db, id)
 	if err != nil {
 		return nil, err
 	}

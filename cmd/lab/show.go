@@ -7,8 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lab/internal/correlate"
-	"lab/internal/lab"
-	"lab/internal/metric"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/store"
 )
@@ -69,7 +68,7 @@ const jsonWindows = 200
 
 // showRun prints a run with its pictures.
 func showRun(cmd *cobra.Command, db *store.DB, id string, json bool) error {
-	sealed, err := readRun(db, id)
+	sealed, err := readout.Run(db, id)
 	if err != nil {
 		return err
 	}
@@ -95,21 +94,6 @@ func showRun(cmd *cobra.Command, db *store.DB, id string, json bool) error {
 
 // plainWidth is how wide pictures are where nobody knows how wide the screen is on which they are looked at.
 const plainWidth = 80
-
-// readRun reads a run with its numbers. One that was never sealed, because it still goes on or lab was killed, gets
-// those of what it has recorded.
-func readRun(db *store.DB, id string) (lab.Sealed, error) {
-	sealed, err := db.Sealed(id)
-	if err != nil || len(sealed.Summary.Phases) > 0 {
-		return sealed, err
-	}
-	tables, err := db.Tables(id)
-	if err != nil {
-		return sealed, err
-	}
-	sealed.Summary = metric.Summarise(sealed.Run, tables)
-	return sealed, nil
-}
 
 func showLog(cmd *cobra.Command, db *store.DB, id string) error {
 	tables, err := db.Tables(id)

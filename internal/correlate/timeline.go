@@ -65,13 +65,18 @@ const (
 )
 
 // Over lays a run out over its time. Percentiles with fewer values than they need (p90: 10, p99: 100) are left out.
-func Over(r lab.Run, t lab.Tables) Timeline {
+func Over(r lab.Run, t lab.Tables) Timeline { return OverBy(r, t, 0) }
+
+// OverBy does so with windows of a given length, so that two runs can be laid over each other; 0: of its own.
+func OverBy(r lab.Run, t lab.Tables, window time.Duration) Timeline {
 	v := look(r, t)
 	line := v.stretches()
 	if line.To <= line.From {
 		return line
 	}
-	line.Window = v.roundWindow(line.To - line.From)
+	if line.Window = window; window <= 0 {
+		line.Window = v.roundWindow(line.To - line.From)
+	}
 	line.Curves = append(v.felt(line), v.sampledCurves(line)...)
 	return line
 }

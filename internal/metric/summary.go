@@ -137,6 +137,17 @@ func (w *window) figures() []lab.Figure {
 	return all
 }
 
+// Values are those of a quantity ("ttft", "tpot", "itl" or "e2el") in seconds, over the successful requests of a phase.
+func Values(requests []lab.RequestRecord, phase, quantity string) []float64 {
+	w := window{}
+	for _, r := range requests {
+		if r.Phase == phase {
+			w.requests = append(w.requests, r)
+		}
+	}
+	return w.values(quantity)
+}
+
 // values of a quantity in seconds, over the successful requests.
 func (w *window) values(quantity string) []float64 {
 	var all []float64

@@ -10,6 +10,9 @@ import (
 	"lab/internal/metric"
 )
 
+// Value writes a figure with its unit, as the commands print it.
+func Value(v float64, unit string) string { return value(v, unit) }
+
 // value writes a figure with its unit, scaled for reading.
 func value(v float64, unit string) string {
 	switch unit {

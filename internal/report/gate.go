@@ -15,14 +15,17 @@ import (
 // Rulings prints what became of the rules of a gate.
 func Rulings(w io.Writer, all []compare.Ruling, o Options) error {
 	p := &printer{w: w, o: o}
-	if len(all) == 0 {
-		return nil
+	p.rulings(all)
+	return p.err
+}
+
+func (p *printer) rulings(all []compare.Ruling) {
+	if len(all) > 0 {
+		p.line("")
 	}
-	p.line("")
 	for _, r := range all {
 		p.paragraph(fmt.Sprintf("%-9s  ", strings.ToUpper(string(r.Outcome))), ruling(r))
 	}
-	return p.err
 }
 
 // ruling says in a sentence what became of a rule.

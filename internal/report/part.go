@@ -1,6 +1,7 @@
 package report
 
 import (
+	"lab/internal/compare"
 	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/profiling"
@@ -85,6 +86,17 @@ func PlanHardwareParts(plan lab.Plan, runs []ArmHardware) []Part {
 		p.armsFindings(runs)
 	})
 }
+
+// RulingParts are what [Rulings] prints.
+func RulingParts(all []compare.Ruling) []Part {
+	return collect(func(p *printer) {
+		p.of = OfGuards
+		p.rulings(all)
+	})
+}
+
+// CaptureParts are what [Capture] prints.
+func CaptureParts(r lab.Run) []Part { return collect(func(p *printer) { p.capture(r) }) }
 
 // TraceParts are what [Profile] prints.
 func TraceParts(s profiling.Summary) []Part {

@@ -79,6 +79,14 @@ func (b *Body) Details(summary string, inside func(*Body)) {
 	}
 }
 
+// Beside puts a narrow block to the left of a wide one, where there is room.
+func (b *Body) Beside(narrow, wide func(*Body)) {
+	left, right := NewBody(b.lang), NewBody(b.lang)
+	narrow(left)
+	wide(right)
+	b.put("beside", struct{ Left, Right template.HTML }{template.HTML(left.html.String()), template.HTML(right.html.String())})
+}
+
 // Table is a table with a caption; where there is a head, the first column names the rows.
 func (b *Body) Table(caption string, t report.Table) {
 	if len(t.Rows) > 0 {

@@ -86,11 +86,11 @@ const labPage = (() => {
       const range = (_, low, high) => {
         if (data.top) return [0, data.top];
         if (low === null || high === null) return [0, 1];
-        if (low === high) return [Math.min(low, 0), high || 1];
+        if (low === high) return [Math.min(low, 0), high > 0 ? high * 1.15 : 1];
         return uPlot.rangeNum(data.zero ? Math.min(0, low) : low, high, 0.1, data.zero);
       };
       return {
-        width: 600, height: 150, legend: { show: false }, padding: [8, 10, 0, 0],
+        width: 600, height: 130, legend: { show: false }, padding: [8, 10, 0, 0],
         scales: { x: { time: false, range: () => this.window }, y: { range } },
         axes: [{ ...axis, size: 26, values: (_, splits) => splits.map((v) => written(v)) }, { ...axis, size: 54, values, space: 26 }],
         series: [{}, ...data.lines.map((line) => ({
@@ -190,7 +190,7 @@ const labPage = (() => {
     resize() {
       for (const plot of this.plots) {
         const width = plot.root.parentNode.clientWidth;
-        if (width && width !== plot.width) plot.setSize({ width, height: 150 });
+        if (width && width !== plot.width) plot.setSize({ width, height: 130 });
       }
     }
 

@@ -1,0 +1,142 @@
+package page
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lab/internal/metric"
+	"lab/internal/report"
+	"lab/internal/report/chart"
+)
+
+// quantities are the latencies of a request (or of a token), with the unit in which they are drawn.
+var quantities = []struct {
+	name, title, unit string
+	scale             float64
+}{{"ttft", "TTFT", "ms", 1e3}, {"itl", "ITL", "ms", 1e3}, {"tpot", "TPOT", "ms", 1e3}, {"e2el", "E2EL", "s", 1}}
+
+// latency is the table of percentiles and the distributions of each phase.
+func (p runPage) latency(b *Body) {
+	for i, t := range p.Sealed.Summary.Phases {
+		parts := phaseOf(report.Of(p.parts, report.OfLatency), t.Phase)
+		b.Parts(p.Say("Latencies of phase ", "延迟，阶段 ")+t.Phase, parts)
+		var figures []chart.Figure
+		for _, q := range quantities {
+			values := scaled(metric.Values(p.Tables.Requests, t.Phase, q.name), q.scale)
+			if len(values) < fewestDrawn {
+				continue
+			}
+			n := len(values)
+			values = evenly(values, mostDrawn)
+			figures = append(figures, b.ecdf(fmt.Sprintf("ecdf-%d-%s", i, q.name), q.title, q.unit, []sample{{t.Phase, 0, values, n}}))
+			if q.name == "ttft" || q.name == "e2el" {
+				figures = append(figures, b.histogram(fmt.Sprintf("histogram-%d-%s", i, q.name), q.title, q.unit, values))
+			}
+		}
+		b.Figures(figures...)
+	}
+	if !b.Empty() {
+		b.formulas([]string{"ttft.p50", "tpot.p50", "itl.p50", "e2el.p50"})
+	}
+}
+
+// mostDrawn values make a distribution that more of them would not change in a picture; they are picked evenly.
+const mostDrawn = 200_000
+
+// fewestDrawn values make a distribution that a picture shows better than a table.
+const fewestDrawn = 5
+
+func phaseOf(parts []report.Part, phase string) []report.Part {
+	return slices.DeleteFunc(slices.Clone(parts), func(part report.Part) bool { return part.Phase != phase })
+}
+
+func scaled(values []float64, by float64) []float64 {
+	for i := range values {
+		values[i] *= by
+	}
+	return values
+}
+
+// sample is values of one kind, sorted or not.
+type sample struct {
+	name   string
+	style  chart.Style
+	values []float64
+	n      int // of these the values are picked
+}
+
+// ecdf is the share of the values that are at most x, over a logarithmic axis: the tail is what people look for.
+func (b *Body) ecdf(id, title, unit string, samples []sample) chart.Figure {
+	panel := chart.Panel{Title: fmt.Sprintf(b.Say("%s: share of values at most x", "%s：不超过 x 的比例"), title),
+		X: chart.Axis{Title: fmt.Sprintf("%s (%s)", title, unit), Log: true}, Y: chart.Axis{Title: b.Say("share (%)", "比例 (%)"), Min: 0, Max: 100}}
+	var counts []string
+	for _, s := range samples {
+		line := chart.Series{Name: s.name, Style: s.style, Draw: chart.Plain}
+		slices.Sort(s.values)
+		for _, rank := range ranks(len(s.values)) {
+			share := 100 * float64(rank+1) / float64(len(s.values))
+			line.Points = append(line.Points, chart.Point{X: s.values[rank], Y: share})
+		}
+		for _, q := range []float64{0.5, 0.9, 0.99} {
+			if float64(len(s.values))*(1-q) < 1 {
+				continue
+			}
+			v := metric.Quantile(s.values, q)
+			panel.Layers = append(panel.Layers, chart.Series{Name: s.name, Style: s.style, Draw: chart.Dots,
+				Points: []chart.Point{{X: v, Y: 100 * q, Tip: fmt.Sprintf("%s p%g\n%s %s", s.name, 100*q, chart.Format(v), unit)}}})
+		}
+		panel.Layers = append(panel.Layers, line)
+		count := fmt.Sprintf("%s n = %d", s.name, s.n)
+		if len(s.values) < s.n {
+			count = fmt.Sprintf(b.Say("%s %d of n = %d", "%s 取 %d，共 n = %d"), s.name, len(s.values), s.n)
+		}
+		counts = append(counts, count)
+	}
+	panel.Subtitle = b.Say("lower is better, log scale; points: p50, p90, p99; ", "越低越好，对数坐标；点：p50、p90、p99；") + strings.Join(counts, ", ")
+	return chart.Figure{ID: id, PanelHeight: 300, Panels: []chart.Panel{panel}}
+}
+
+// ranks picks at most some 300 places of n sorted values, more of them towards both ends.
+func ranks(n int) []int {
+	const most, tail = 240, 30
+	if n <= most {
+		all := make([]int, n)
+		for i := range all {
+			all[i] = i
+		}
+		return all
+	}
+	var all []int
+	for i := range tail {
+		all = append(all, i, n-1-i)
+	}
+	for k := range most {
+		all = append(all, k*(n-1)/(most-1))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (b *Body) histogram(id, title, unit string, values []float64) chart.Figure {
+	of := b.Say("requests", "请求数")
+	panel := chart.Panel{Title: fmt.Sprintf(b.Say("%s: how many requests took how long", "%s：耗时分布"), title),
+		Subtitle: fmt.Sprintf("n = %d", len(values)),
+		X:        chart.Axis{Title: fmt.Sprintf("%s (%s)", title, unit)}, Y: chart.Axis{Title: of, Whole: true},
+		Layers: []chart.Layer{chart.Histogram{Values: values, Tip: func(from, to float64, n int) string {
+			return fmt.Sprintf("%s – %s %s\n%d %s", chart.Format(from), chart.Format(to), unit, n, of)
+		}}}}
+	return chart.Figure{ID: id, PanelHeight: 300, Panels: []chart.Panel{panel}}
+}
+
+// formulas explains metrics.
+func (b *Body) formulas(names []string) {
+	t := report.Table{Head: []string{b.Say("metric", "指标"), b.Say("how it is computed", "计算方法")}}
+	for _, name := range names {
+		m, known := metric.Find(name)
+		if known {
+			t.Rows = append(t.Rows, []string{m.Title, report.Formula(name)})
+		}
+	}
+	b.Details(b.Say("What these are", "指标说明"), func(b *Body) { b.Table(b.Say("Definitions", "定义"), t) })
+}

@@ -1,0 +1,231 @@
+package page
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lab/internal/correlate"
+	"lab/internal/lab"
+	"lab/internal/report"
+)
+
+func html(t testing.TB, d Document) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := d.WriteHTML(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestTheSameRecordsGiveTheSamePage(t *testing.T) {
+	for name, make := range map[string]func() Document{
+		"run":     func() Document { return Run(usual().view("en")) },
+		"chinese": func() Document { return Run(usual().view("zh")) },
+		"A/B":     func() Document { return AB(madeAB("en", 3)) },
+	} {
+		if html(t, make()) != html(t, make()) {
+			t.Errorf("%s: two pages of the same records differ", name)
+		}
+	}
+}
+
+func TestAPageNeedsNothingButItself(t *testing.T) {
+	for name, text := range map[string]string{"run": html(t, Run(usual().view("en"))), "A/B": html(t, AB(madeAB("zh", 3)))} {
+		if !strings.Contains(text, `http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;; script-src &#39;sha256-`) {
+			t.Errorf("%s: no policy that forbids everything else", name)
+		}
+		outside := without(without(text, "<script", "</script>"), "<style", "</style>")
+		for _, found := range regexp.MustCompile(`\s(?:src|style|on[a-z]+)=|<(?:link|iframe|img|object)\b|url\([^#]`).FindAllString(outside, 5) {
+			t.Errorf("%s: has %q", name, found)
+		}
+		if refers := regexp.MustCompile(`@import|url\(`).FindString(Style()); refers != "" {
+			t.Errorf("the style sheet has %q", refers)
+		}
+		if n := strings.Count(text, "<script>"); n != 1 {
+			t.Errorf("%s: %d scripts that run, want 1", name, n)
+		}
+		ids := regexp.MustCompile(`\sid="([^"]+)"`).FindAllStringSubmatch(text, -1)
+		seen := map[string]bool{}
+		for _, id := range ids {
+			if seen[id[1]] {
+				t.Errorf("%s: the id %s is there twice", name, id[1])
+			}
+			seen[id[1]] = true
+		}
+		for _, link := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(text, -1) {
+			if !seen[link[1]] {
+				t.Errorf("%s: a link to #%s leads nowhere", name, link[1])
+			}
+		}
+		for _, block := range regexp.MustCompile(`(?s)<script type="application/json"[^>]*>(.*?)</script>`).FindAllStringSubmatch(text, -1) {
+			if !json.Valid([]byte(block[1])) {
+				t.Errorf("%s: data that is no JSON: %.80s", name, block[1])
+			}
+		}
+	}
+}
+
+// without cuts elements out of a page.
+func without(text, open, shut string) string {
+	var kept strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, open)
+		kept.WriteString(before)
+		if !found {
+			return kept.String()
+		}
+		_, text, _ = strings.Cut(rest, shut)
+	}
+}
+
+func TestThePageOfARunHasEverySectionAndEscapesWhatItQuotes(t *testing.T) {
+	d := Run(usual().view("en"))
+	var ids []string
+	for _, s := range d.Sections {
+		ids = append(ids, s.ID)
+	}
+	if want := "result measured latency throughput over-time requests stalls energy hardware errors validity reproduce"; strings.Join(ids, " ") != want {
+		t.Errorf("sections %v, want %s", ids, want)
+	}
+	text := html(t, d)
+	for _, want := range []string{"千问-基线 &amp; &lt;b&gt;", "盒子", "服务繁忙 &lt;busy&gt;", "H100 &lt;80GB&gt;", "&#39;it&#39;\\&#39;&#39;s &lt;/script&gt;&lt;b&gt;&#39;", "env -u GONE TMPDIR=/tmp/x vllm serve", "output throughput", "n = 144", "GPU held down by a limit", "lab show " + d.Data[0].File[:20]} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+	if strings.Contains(text, "<busy>") {
+		t.Error("a text of a server stands in the page as markup")
+	}
+}
+
+func TestTheFiguresOfThePageAreThoseOfTheCommands(t *testing.T) {
+	v := usual().view("en")
+	text := html(t, Run(v))
+	parts := append(report.RunParts(v.Sealed), report.HardwareParts(v.Sealed.Run, v.Hardware)...)
+	for _, part := range parts {
+		if part.Table == nil {
+			continue
+		}
+		for _, row := range part.Table.Rows {
+			for _, cell := range row {
+				if cell != "" && !strings.Contains(text, escaped(cell)) {
+					t.Errorf("%s of %s is printed, and not on the page", cell, part.Of)
+				}
+			}
+		}
+	}
+}
+
+func escaped(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "+", "&#43;").Replace(text)
+}
+
+func TestAPageBeforeTheFirstLookSaysNothingOfBAgainstA(t *testing.T) {
+	v := madeAB("en", 1)
+	if v.Gate.Verdict.Look.Number != 0 {
+		t.Fatalf("look %+v", v.Gate.Verdict.Look)
+	}
+	d := AB(v)
+	for _, s := range d.Sections {
+		if slices.Contains([]string{"latency", "throughput", "over-time", "requests", "stalls", "energy", "figures"}, s.ID) || strings.Contains(string(s.Body), "<figure") || strings.Contains(string(s.Body), "class=\"tiles\"") {
+			t.Errorf("section %s is there before the first look", s.ID)
+		}
+	}
+}
+
+func TestAnABShowsTheTypicalPairAndEveryRun(t *testing.T) {
+	v := madeAB("en", 3)
+	if v.Gate.Verdict.Call != lab.Better || len(v.Pair) != 2 {
+		t.Fatalf("call %s, %d runs to look at", v.Gate.Verdict.Call, len(v.Pair))
+	}
+	text := html(t, AB(v))
+	for _, r := range v.Runs {
+		if !strings.Contains(text, r.Ref.ID) {
+			t.Errorf("run %s is not named", r.Ref.ID)
+		}
+	}
+	for _, want := range []string{"B is BETTER", "server.max_num_seqs", "seqs-16 大批", "A p50", "B p50", "lab compare " + v.Gate.Verdict.Plan.ID} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+}
+
+func TestARunWithoutAnythingIsAnHonestPage(t *testing.T) {
+	for name, v := range map[string]RunView{
+		"nothing":  {Sealed: lab.Sealed{Run: lab.Run{ID: "r", Outcome: lab.Interrupted}}},
+		"failed":   {Sealed: lab.Sealed{Run: lab.Run{ID: "r", Outcome: lab.Failed, Failure: &lab.Failure{Class: lab.FailMemory, Reason: "no room for the KV cache", Quote: []string{"ValueError: <x>"}}}}, Tables: lab.Tables{Log: []lab.LogLine{{Text: "last words"}}}},
+		"live":     {Sealed: lab.Sealed{Run: lab.Run{ID: "r", Outcome: lab.Live}}},
+		"imported": {Sealed: lab.Sealed{Run: lab.Run{ID: "r", Outcome: lab.Complete, Imported: &lab.Import{File: "a.json", By: "vllm bench serve"}}}},
+	} {
+		v.Hardware, v.Timeline = correlate.Explain(v.Sealed.Run, v.Tables), correlate.Over(v.Sealed.Run, v.Tables)
+		text := html(t, Run(v))
+		want := map[string]string{"nothing": "INTERRUPTED", "failed": "no room for the KV cache", "live": "NOT ENDED", "imported": "vllm bench serve"}[name]
+		if !strings.Contains(text, want) || !strings.Contains(text, "No request of a measured phase was recorded") {
+			t.Errorf("%s: the page does not say what is the matter", name)
+		}
+		if strings.Contains(text, "class=\"timeline\"") || strings.Contains(text, "NaN") && !strings.Contains(pageScript+plotScript, "NaN") {
+			t.Errorf("%s: charts of nothing", name)
+		}
+	}
+}
+
+func TestAThinnedCurveKeepsItsEndsItsPeakAndItsHoles(t *testing.T) {
+	var at, v []float64
+	for i := range 10_000 {
+		at, v = append(at, float64(i)), append(v, math.Sin(float64(i)/500))
+	}
+	v[3333] = 50
+	v[7000] = math.NaN()
+	a, b := thin(at, v, 300)
+	if len(a) > 320 || a[0] != 0 || a[len(a)-1] != 9999 || !slices.Contains(b, 50) || !slices.IsSorted(a) {
+		t.Errorf("%d points from %g to %g, peak %v", len(a), a[0], a[len(a)-1], slices.Contains(b, 50))
+	}
+	holes := 0
+	for _, one := range b {
+		if math.IsNaN(one) {
+			holes++
+		}
+	}
+	if holes != 1 {
+		t.Errorf("%d holes, want 1", holes)
+	}
+}
+
+// large is a run of 100 000 requests.
+func large() made {
+	return made{seed: 2, name: "large", requests: 100_000, tokens: 25, pace: 8 * time.Millisecond, phases: []string{"load"}}
+}
+
+func TestThePageOf100000RequestsIsSmall(t *testing.T) {
+	if size := len(html(t, Run(large().view("en")))); size > 2<<20 {
+		t.Errorf("%d bytes, want at most 2 MiB", size)
+	}
+}
+
+// From the records in memory to the file.
+func BenchmarkPageOf100000Requests(b *testing.B) {
+	s, t := large().run()
+	size := 0
+	for b.Loop() {
+		v := RunView{Lab: "test", Sealed: s, Tables: t}
+		v.compute()
+		size = len(html(b, Run(v)))
+	}
+	b.ReportMetric(float64(size), "bytes")
+}
+
+func ExampleBody() {
+	b := NewBody("en")
+	b.Tiles([]Tile{{Name: "TTFT p50", Value: "48 ms", Note: "n = 120"}})
+	fmt.Print(strings.Contains(string(b.Section("result", "Result").HTML()), "48 ms"))
+	// Output: true
+}
