@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"strings"
 
 	"lab/internal/correlate"
 	"lab/internal/lab"
@@ -50,6 +51,7 @@ func AB(v ABView) Document {
 	if !p.looked() {
 		p.Pair = nil
 	}
+	slices.SortFunc(p.Pair, func(one, other Side) int { return strings.Compare(one.Arm, other.Arm) })
 	plan := p.verdict.Plan
 	d := Document{Title: "A/B " + plan.ID, Subtitle: "A " + plan.A.Name + "  ·  B " + plan.B.Name, Lang: v.Lang, Lab: v.Lab}
 	d.add(v.Lang, "result", p.Say("Result", "结果"), p.result)

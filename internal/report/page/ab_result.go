@@ -60,7 +60,7 @@ func (p abPage) tiles() []Tile {
 			continue
 		}
 		name, a, second, difference := report.Versus(r)
-		t := Tile{Name: name, Value: second, Change: difference, Kind: callKind(r, i == 0), Note: fmt.Sprintf(p.Say("A %s; n = %d an arm", "A %s；每侧 n = %d"), a, r.N)}
+		t := Tile{Name: p.metricName(r.Metric, name), Value: second, Change: difference, Kind: callKind(r, i == 0), Note: fmt.Sprintf(p.Say("A %s; n = %d an arm", "A %s；每侧 n = %d"), a, r.N)}
 		if i == 0 {
 			t.Name += p.Say(" (decides)", "（决定指标）")
 		}
@@ -177,7 +177,7 @@ func (p abPage) inOrder() chart.Figure {
 			panel.Layers = append(panel.Layers, *series[key])
 		}
 	}
-	return chart.Figure{ID: "runs-in-order", PanelHeight: 320, Panels: []chart.Panel{panel}}
+	return chart.Figure{ID: "runs-in-order", PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}
 }
 
 // byPair shows the difference in each pair beside that of the verdict.
@@ -204,7 +204,7 @@ func (p abPage) byPair() chart.Figure {
 			Points: []chart.Point{{X: float64(len(names)), Y: scale * r.Delta, Low: scale * *r.Low, High: scale * *r.High, Size: 1.3, Tip: p.Say("the verdict's difference", "结论的差异")}}})
 	}
 	panel.Layers = append(panel.Layers, dots, chart.Rule{Name: p.Say("no difference", "无差异"), At: 0, Style: 6})
-	return chart.Figure{ID: "pairs", PanelHeight: 320, Panels: []chart.Panel{panel}}
+	return chart.Figure{ID: "pairs", PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}
 }
 
 // paired are the runs whose pair counts.

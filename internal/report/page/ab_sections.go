@@ -135,7 +135,7 @@ func (p abPage) requests(b *Body) {
 		end = max(end, seconds(s.Timeline.To-s.Timeline.From))
 	}
 	for _, s := range p.Pair {
-		b.requestRows("request-rows-"+s.Arm, s.Arm+p.Say(": requests over time", "：请求时间线"), s.Tables.Requests, s.Timeline.From, end)
+		b.requestRows("request-rows-"+s.Arm, s.Arm+p.Say(": requests over time", "：请求时间线"), measuredRequests(s.Tables.Requests), s.Timeline.From, end)
 	}
 }
 

@@ -117,10 +117,14 @@ func kindOf(label string) string {
 	return "plain"
 }
 
-// Figures puts pictures side by side where there is room; each is one panel.
+// panelWidth and panelHeight are the size of a picture beside others, in the units of its text.
+const panelWidth, panelHeight = 480.0, 270.0
+
+// Figures puts pictures side by side where there is room; each is one panel. A wide one takes the whole width.
 func (b *Body) Figures(figures ...chart.Figure) {
 	type one struct {
 		Label, Reset string
+		Wide         bool
 		SVG          template.HTML
 	}
 	var all []one
@@ -132,7 +136,7 @@ func (b *Body) Figures(figures ...chart.Figure) {
 		if label == "" && len(f.Panels) > 0 {
 			label = f.Panels[0].Title
 		}
-		all = append(all, one{label, b.Say("Reset zoom", "重置缩放"), template.HTML(f.Inline())}) // its texts are escaped
+		all = append(all, one{label, b.Say("Reset zoom", "重置缩放"), f.PanelWidth > 1.5*panelWidth, template.HTML(f.Inline())}) // its texts are escaped
 	}
 	if len(all) > 0 {
 		b.put("figures", all)

@@ -27,6 +27,6 @@ func (p runPage) energy(b *Body) {
 	}
 	if len(panel.Layers) > 0 {
 		panel.Subtitle = p.Say("of all GPUs, by phase; prefill and decode by the share of requests in flight", "所有 GPU，按阶段；prefill 与 decode 按在途请求占比分摊")
-		b.Figures(chart.Figure{ID: "energy-parts", PanelHeight: 260, Panels: []chart.Panel{panel}})
+		b.Figures(chart.Figure{ID: "energy-parts", PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}})
 	}
 }

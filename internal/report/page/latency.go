@@ -94,7 +94,7 @@ func (b *Body) ecdf(id, title, unit string, samples []sample) chart.Figure {
 		counts = append(counts, count)
 	}
 	panel.Subtitle = b.Say("lower is better, log scale; points: p50, p90, p99; ", "越低越好，对数坐标；点：p50、p90、p99；") + strings.Join(counts, ", ")
-	return chart.Figure{ID: id, PanelHeight: 300, Panels: []chart.Panel{panel}}
+	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}
 }
 
 // ranks picks at most some 300 places of n sorted values, more of them towards both ends.
@@ -126,7 +126,7 @@ func (b *Body) histogram(id, title, unit string, values []float64) chart.Figure 
 		Layers: []chart.Layer{chart.Histogram{Values: values, Tip: func(from, to float64, n int) string {
 			return fmt.Sprintf("%s – %s %s\n%d %s", chart.Format(from), chart.Format(to), unit, n, of)
 		}}}}
-	return chart.Figure{ID: id, PanelHeight: 300, Panels: []chart.Panel{panel}}
+	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}
 }
 
 // formulas explains metrics.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -141,7 +140,6 @@ func LoadAB(ctx context.Context, db *store.DB, plan lab.Plan, asked Asked) (Docu
 		v.Runs = append(v.Runs, run)
 	}
 	alikeWindows(v.Pair)
-	slices.SortFunc(v.Pair, func(one, other Side) int { return strings.Compare(one.Arm, other.Arm) })
 	return AB(v), nil
 }
 

@@ -170,7 +170,7 @@ const labPage = (() => {
         const box = panel.querySelector(".plots");
         box.setAttribute("tabindex", box === first ? "0" : "-1");
         box.setAttribute("role", "group");
-        box.setAttribute("aria-label", panel.querySelector("h4").textContent);
+        box.setAttribute("aria-label", panel.querySelector("h3").textContent);
         box.setAttribute("aria-describedby", this.help.id);
         box.addEventListener("keydown", (e) => {
           const length = this.window[1] - this.window[0], x = this.x ?? this.window[0];
@@ -237,7 +237,9 @@ const labPage = (() => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   addEventListener("beforeprint", () => { for (const d of document.querySelectorAll("details:not([open])")) { d.open = true; d.dataset.shut = "yes"; } });
   addEventListener("afterprint", () => { for (const d of document.querySelectorAll("details[data-shut]")) { d.open = false; delete d.dataset.shut; } });
-  return { mount, redraw };
+  // From when to when the charts of a timeline show.
+  const span = (id) => timelines.get(document.getElementById(id)).window;
+  return { mount, redraw, span };
 })();
 globalThis.labPage = labPage;
 labPage.mount(document);

@@ -15,7 +15,10 @@ import (
 
 // requests are laid out over time, and the slowest of them listed.
 func (p runPage) requests(b *Body) {
-	b.requestRows("request-rows", p.Say("Requests over time", "请求时间线"), p.Tables.Requests, 0, 0)
+	for i, t := range p.Sealed.Summary.Phases {
+		of := slices.DeleteFunc(measuredRequests(p.Tables.Requests), func(r *lab.RequestRecord) bool { return r.Phase != t.Phase })
+		b.requestRows(fmt.Sprintf("request-rows-%d", i), p.Say("Requests over time, phase ", "请求时间线，阶段 ")+t.Phase, of, 0, 0)
+	}
 	if slow := slowest(p.Tables.Requests); len(slow) > 0 {
 		b.Table(p.Say("The slowest requests, by E2EL", "最慢的请求（按 E2EL）"), p.slowTable(slow))
 	}
@@ -26,8 +29,7 @@ const rowsDrawn = 140
 
 // requestRows draws requests as rows over time: late, waiting for the first token, answering. From is the moment that
 // counts as zero, and the axis ends so many seconds after it; 0: where the requests do.
-func (b *Body) requestRows(id, title string, all []lab.RequestRecord, from time.Duration, end float64) {
-	measured := measuredRequests(all)
+func (b *Body) requestRows(id, title string, measured []*lab.RequestRecord, from time.Duration, end float64) {
 	if len(measured) == 0 {
 		return
 	}

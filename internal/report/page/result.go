@@ -103,7 +103,7 @@ func (p runPage) tiles(b *Body, t lab.Tally) {
 	}
 	var tiles []Tile
 	for _, h := range report.Headlines(p.Sealed.Summary, t.Phase, against) {
-		tile := Tile{Name: h.Title, Value: h.Value, Note: h.Rests, Change: h.Change, Kind: "plain"}
+		tile := Tile{Name: p.metricName(h.Metric, h.Title), Value: h.Value, Note: h.Rests, Change: h.Change, Kind: "plain"}
 		if h.Change != "" {
 			_, before, _, _ := report.Versus(*h.Row)
 			tile.Change = fmt.Sprintf(p.Say("%s against %s", "%s，基线 %s"), h.Change, before)
@@ -111,6 +111,16 @@ func (p runPage) tiles(b *Body, t lab.Tally) {
 		tiles = append(tiles, tile)
 	}
 	b.Tiles(tiles)
+}
+
+// metricName is what a figure is called: in Chinese where the field's own abbreviation is not the name.
+func (w words) metricName(metric, title string) string {
+	chinese := map[string]string{"output_throughput": "输出吞吐", "request_throughput": "请求吞吐", "goodput": "有效吞吐 (goodput)", "error_share": "错误",
+		"energy_per_token": "能耗", "power.mean": "GPU 功率", "gpu_mem.max": "GPU 显存", "kv_usage.max": "KV 缓存占用"}[metric]
+	if chinese == "" {
+		return title
+	}
+	return w.Say(title, chinese)
 }
 
 // lastLog is the end of what the server wrote.

@@ -49,7 +49,7 @@ func Run(v RunView) Document {
 	d.add(v.Lang, "validity", p.Say("Validity and method", "有效性与方法"), p.validity)
 	d.add(v.Lang, "reproduce", p.Say("How to do it again", "如何复现"), p.reproduce)
 	d.Data = append(d.Data,
-		data("data-run", p.Say("The run and its figures (lab show --json)", "测试及其指标 (lab show --json)"), r.ID+".json", func(b *bytes.Buffer) error { return report.RunJSON(b, v.Sealed) }),
+		data("data-run", p.Say("The run and its figures (lab export)", "测试及其指标 (lab export)"), r.ID+".json", func(b *bytes.Buffer) error { return report.RunJSON(b, v.Sealed) }),
 		data("data-hardware", p.Say("What the hardware did (lab show --hardware --json)", "硬件行为 (lab show --hardware --json)"), r.ID+"-hardware.json",
 			func(b *bytes.Buffer) error { return report.HardwareJSON(b, v.Hardware) }))
 	return d

@@ -63,7 +63,7 @@ func (p runPage) keepingUp(id string, t lab.Tally) (chart.Figure, bool) {
 		}
 		panel.Layers = append(panel.Layers, s)
 	}
-	return chart.Figure{ID: id, PanelHeight: 300, Panels: []chart.Panel{panel}}, true
+	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}, true
 }
 
 // crowding sets the median ITL of each window beside the requests in flight in it.
@@ -81,7 +81,7 @@ func (p runPage) crowding(id string, t lab.Tally) (chart.Figure, bool) {
 	}
 	panel.Layers = []chart.Layer{s}
 	panel.Subtitle = fmt.Sprintf(p.Say("one point a window of %s; n = %d", "每点一个窗口，长 %s；n = %d"), windowText(p.Timeline.Window), len(s.Points))
-	return chart.Figure{ID: id, PanelHeight: 300, Panels: []chart.Panel{panel}}, len(s.Points) >= fewestDrawn
+	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}, len(s.Points) >= fewestDrawn
 }
 
 func curveOf(line correlate.Timeline, value string) correlate.Curve {
