@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"strings"
+	"unicode/utf8"
 
 	"lab/internal/report"
 	"lab/internal/report/chart"
@@ -147,6 +148,7 @@ type tableCell struct {
 	Text   string
 	Head   bool
 	Number bool
+	Short  bool // stays on one line
 }
 
 type tableView struct {
@@ -164,7 +166,7 @@ func tableOf(caption string, t report.Table) tableView {
 	for _, row := range t.Rows {
 		cells := make([]tableCell, max(len(row), len(t.Head)))
 		for i, text := range row {
-			cells[i] = tableCell{Text: text, Head: i == 0 && text != "", Number: t.Right[i]}
+			cells[i] = tableCell{Text: text, Head: i == 0 && text != "", Number: t.Right[i], Short: utf8.RuneCountInString(text) <= 24}
 		}
 		v.Rows = append(v.Rows, cells)
 	}
