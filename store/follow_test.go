@@ -14,7 +14,7 @@ func TestALiveRunIsFollowedByWhatIsNewInIt(t *testing.T) {
 	id := w.begun.ID
 	flush := func() {
 		t.Helper()
-		if err := w.flush(time.Second); err != nil {
+		if err := w.flush(time.Second, restless); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestTheStampOfTheStoreChangesWithItsRunsOnly(t *testing.T) {
 	w := begin(t, db, testRun())
 	changed("a run began", true)
 	w.Request(lab.RequestRecord{Done: time.Second})
-	if err := w.flush(time.Second); err != nil {
+	if err := w.flush(time.Second, restless); err != nil {
 		t.Fatal(err)
 	}
 	changed("a run recorded", false)

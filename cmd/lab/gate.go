@@ -70,6 +70,21 @@ func printVerdict(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool, o 
 	return tellVerdict(cmd, gate, json, o)
 }
 
+// writable says what keeps a file from being written. Its folder is made.
+func writable(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return errors.New("it is a folder: name a file")
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".lab-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // tellVerdict prints a verdict, writes the files that were asked for, and turns it into an exit code.
 func tellVerdict(cmd *cobra.Command, gate report.Gate, json bool, o gateOptions) error {
 	var err error
