@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"lab/internal/compare"
-	"lab/internal/lab"
+	"lab/internal/readout"
 	"lab/internal/report"
 )
 
@@ -48,7 +46,6 @@ func newBaselineHistory() *cobra.Command {
 	return cmd
 }
 
-// baselineHistory takes every measured run of the configuration, from captures, checks and A/Bs.
 func baselineHistory(cmd *cobra.Command, name string, asJSON bool) error {
 	db, err := openStore(cmd)
 	if err != nil {
@@ -58,27 +55,10 @@ func baselineHistory(cmd *cobra.Command, name string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	entries, err := db.List()
+	h, err := readout.History(db, was)
 	if err != nil {
 		return err
 	}
-	var ids []string
-	for _, e := range entries {
-		if e.Key == was.Runs[0].Key && e.Outcome == lab.Complete && e.Valid && !e.Profiled && len(e.Headline) > 0 {
-			ids = append(ids, e.ID)
-		}
-	}
-	runs, err := db.SealedRuns(ids)
-	if err != nil {
-		return err
-	}
-	first, err := db.Sealed(was.Runs[0].ID)
-	if err != nil {
-		return err
-	}
-	captured := first.Run.Experiment
-	runs = slices.DeleteFunc(runs, func(r lab.Sealed) bool { return !r.Run.Experiment.Alike(captured) })
-	h := compare.HistoryOf(captured, runs)
 	if asJSON {
 		return report.HistoryJSON(cmd.OutOrStdout(), name, h)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lab/internal/lab"
+	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/internal/runner"
 	"lab/matrices"
@@ -273,13 +274,9 @@ func (w *sweeping) keep(step runner.SweepStep, s lab.Sealed) error {
 
 // conclude prints the table from the store alone, and names the cells that failed.
 func (w *sweeping) conclude(o sweepOptions) error {
-	runs, err := w.lab.SweepRuns(w.sweep)
+	cells, err := readout.Sweep(w.lab.DB, w.sweep)
 	if err != nil {
 		return err
-	}
-	cells := make([]report.SweptCell, len(runs))
-	for i, of := range runs {
-		cells[i] = report.SweptCell{Cell: w.sweep.Cells[i], Runs: of}
 	}
 	if o.json {
 		err = report.SweepJSON(w.cmd.OutOrStdout(), w.sweep, cells)
@@ -289,20 +286,20 @@ func (w *sweeping) conclude(o sweepOptions) error {
 	if err != nil {
 		return err
 	}
-	return w.failures(runs)
+	return w.failures(cells)
 }
 
 // failures is how the cells end the command: a server that failed weighs more than numbers that must not be judged.
-func (w *sweeping) failures(runs [][]lab.Sealed) error {
+func (w *sweeping) failures(cells []report.SweptCell) error {
 	code := exitOK
 	errOut := w.cmd.ErrOrStderr()
-	for i, of := range runs {
-		name := w.sweep.Cells[i].Name
-		if len(of) == 0 {
+	for _, c := range cells {
+		name := c.Cell.Name
+		if len(c.Runs) == 0 {
 			code = exitServer
 			fmt.Fprintf(errOut, "lab: cell %s: not made: its server did not start for the cell before it\n", name)
 		}
-		for _, s := range of {
+		for _, s := range c.Runs {
 			switch {
 			case s.Run.Failure != nil:
 				code = exitServer

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"math"
-	"time"
 
 	"lab/internal/lab"
 	"lab/internal/metric"
@@ -133,78 +132,4 @@ func HistoricalRules(v lab.Verdict, rules []Rule) []Ruling {
 		all = append(all, out)
 	}
 	return all
-}
-
-// History is a figure of one configuration over time.
-type History struct {
-	Phase  string  `json:"phase"`
-	Metric string  `json:"metric"`
-	Unit   string  `json:"unit"`
-	Higher bool    `json:"higher_is_better"`
-	Points []Point `json:"points"`
-}
-
-// HistoryOf is the history of what decides by an experiment, over runs like it in order of time.
-func HistoryOf(e lab.Experiment, runs []lab.Sealed) History {
-	var h History
-	h.Phase, h.Metric = deciding(e)
-	m, _ := metric.Find(h.Metric)
-	h.Unit, h.Higher = m.Unit, m.Sense == metric.Higher
-	for _, r := range runs {
-		if f, ok := r.Summary.Figure(h.Phase, h.Metric); ok {
-			h.Points = append(h.Points, Point{Run: r.Run.ID, At: r.Run.Epoch.Wall, Host: r.Run.Host.Name, Server: r.Run.Server.Version, Value: f.Value})
-		}
-	}
-	h.Points = changes(h.Points)
-	return h
-}
-
-// Point is a run in a history.
-type Point struct {
-	Run    string    `json:"run"`
-	At     time.Time `json:"at"`
-	Host   string    `json:"host"`
-	Server string    `json:"server_version"`
-	Value  float64   `json:"value"`
-	Change float64   `json:"change,omitempty"` // relative to the runs before it, where a lasting change begins here; else 0
-}
-
-// Limits of a change point: that the means on both sides differ by chance has at most this probability, and they differ
-// by at least so much (the rules of Hunter, docs/statistics.md).
-const (
-	changeLevel    = 0.001
-	smallestChange = 0.05
-	fewestEachSide = 3
-)
-
-// changes finds the lasting changes in the figures of one configuration over time, in order.
-func changes(points []Point) []Point {
-	out := append([]Point(nil), points...)
-	logs := make([]float64, len(points))
-	for i, p := range points {
-		if p.Value <= 0 {
-			return out
-		}
-		logs[i] = math.Log(p.Value)
-	}
-	split(out, logs)
-	return out
-}
-
-// split marks the place where both sides differ most, if they do, and looks further on either side.
-func split(points []Point, logs []float64) {
-	best, at, change := changeLevel, -1, 0.0
-	for i := fewestEachSide; i+fewestEachSide <= len(logs); i++ {
-		f, ok := welchT(logs[:i], logs[i:])
-		// Every place is looked at, so each counts for only a part of the level.
-		if ok && math.Abs(math.Expm1(f.delta)) >= smallestChange && f.p()*float64(len(logs)) < best {
-			best, at, change = f.p()*float64(len(logs)), i, math.Expm1(f.delta)
-		}
-	}
-	if at < 0 {
-		return
-	}
-	points[at].Change = change
-	split(points[:at], logs[:at])
-	split(points[at:], logs[at:])
 }

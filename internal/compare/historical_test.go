@@ -3,7 +3,9 @@ package compare
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
 	"lab/internal/lab"
 )
@@ -77,5 +79,45 @@ func TestALastingChangeInTheHistoryIsFoundAndNoiseIsNot(t *testing.T) {
 	}
 	if changes([]Point{{Value: 0}, {Value: 1}})[1].Change != 0 || len(changes(nil)) != 0 {
 		t.Error("figures that are not above zero have no history")
+	}
+}
+
+func TestAHistoryGroupsWhatWasMeasuredTogetherAndNamesWhatChanged(t *testing.T) {
+	var runs []lab.Sealed
+	add := func(id, driver, version string, value float64, part func(*lab.Run)) {
+		r := lab.Run{ID: id, Host: lab.Host{Driver: driver}, Experiment: lab.Experiment{Primary: "tpot.mean", Phases: []lab.Phase{{Name: "load", Judged: true}}}}
+		r.Server.Version = version
+		r.Epoch.Wall = time.Unix(int64(len(runs))*3600, 0)
+		part(&r)
+		runs = append(runs, lab.Sealed{Run: r, Summary: lab.Summary{Figures: []lab.Figure{{Phase: "load", Metric: "tpot.mean", Unit: "s", Value: value}}}})
+	}
+	capture := func(r *lab.Run) { r.Baseline = &lab.Capture{Name: "before", ID: "c1"} }
+	check := func(r *lab.Run) { r.Plan, r.Arm = &lab.Plan{ID: "p1", Baseline: "before"}, "A" }
+	add("r1", "580", "0.31", .010, capture)
+	add("r2", "580", "0.31", .011, capture)
+	add("r3", "581", "0.32", .012, check)
+	add("r4", "580", "0.32", .012, check)
+	add("r5", "580", "0.32", .013, func(*lab.Run) {})
+	h := HistoryOf(runs[0].Run.Experiment, runs)
+	if len(h.Groups) != 3 {
+		t.Fatalf("groups: %+v", h.Groups)
+	}
+	for i, want := range []Group{{Kind: "capture", ID: "c1", N: 2}, {Kind: "check", ID: "p1", N: 2}, {Kind: "run", ID: "r5", N: 1}} {
+		if g := h.Groups[i]; g.Kind != want.Kind || g.ID != want.ID || g.N != want.N || (g.Low != nil) != (g.N > 1) {
+			t.Errorf("group %d: %+v, want %+v", i, g, want)
+		}
+	}
+	// Two values, their t of one degree of freedom: exp(mean ± 12.706 * sd / sqrt 2) of the logarithms.
+	l, r := math.Log(.010), math.Log(.011)
+	mean, half := (l+r)/2, 12.7062047*(r-l)/2
+	if g := h.Groups[0]; math.Abs(g.Mean-math.Exp(mean)) > 1e-9 || math.Abs(*g.Low-math.Exp(mean-half)) > 1e-6 || math.Abs(*g.High-math.Exp(mean+half)) > 1e-6 {
+		t.Errorf("interval: %g [%g, %g]", g.Mean, *g.Low, *g.High)
+	}
+	var facts []string
+	for _, d := range h.Drifts {
+		facts = append(facts, d.Fact+" "+d.Was+" to "+d.Is+" in "+d.To)
+	}
+	if got, want := strings.Join(facts, "; "), "driver 580 to 581 in r3; vllm version 0.31 to 0.32 in r3; driver 581 to 580 in r4"; got != want {
+		t.Errorf("changed: %s, want %s", got, want)
 	}
 }

@@ -1,4 +1,5 @@
-// Package readout asks the records: a run with its figures, what the hardware did beside it, the verdict on an A/B.
+// Package readout asks the records: a run with its figures, what the hardware did beside it, the verdict on an A/B, the
+// cells of a sweep, the history of a baseline.
 // Everything is computed anew from what is stored; nothing is kept.
 package readout
 

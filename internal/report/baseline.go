@@ -14,12 +14,19 @@ import (
 // Baseline prints a capture: what it is of, and its figures over the runs.
 func Baseline(w io.Writer, b store.Baseline, runs []lab.Sealed, o Options) error {
 	p := &printer{w: w, o: o}
+	p.baseline(b, runs)
+	return p.err
+}
+
+func (p *printer) baseline(b store.Baseline, runs []lab.Sealed) {
 	first := runs[0].Run
+	p.of = OfFacts
 	p.line("baseline %s: %s, %d runs, captured %s", b.Name, first.Experiment.Name, len(runs), first.Epoch.Wall.Local().Format(time.DateTime))
 	p.line("%s", server(first))
 	p.line("")
+	p.of = OfFigures
 	g := &grid{right: map[int]bool{1: true, 2: true}}
-	g.add("over the runs", "mean", "varies by")
+	g.head("over the runs", "mean", "varies by")
 	for _, f := range compare.Spreads(runs) {
 		if detail(f.Metric) {
 			continue
@@ -28,8 +35,8 @@ func Baseline(w io.Writer, b store.Baseline, runs []lab.Sealed, o Options) error
 	}
 	p.grid(g, "")
 	p.line("")
+	p.of = OfNotes
 	p.paragraph("", fmt.Sprintf("Check what you make of it: lab baseline check %s FILE", b.Name))
-	return p.err
 }
 
 // varies says how much a figure varies from run to run.
@@ -120,29 +127,46 @@ func History(w io.Writer, name string, h compare.History, o Options) error {
 	p := &printer{w: w, o: o}
 	p.line("%s of %s in phase %s, every valid run of this configuration", title(h.Metric), name, h.Phase)
 	p.line("")
-	g := &grid{right: map[int]bool{2: true}}
-	for _, point := range h.Points {
-		mark := ""
-		if point.Change != 0 {
-			word := "worse"
-			if (point.Change > 0) == h.Higher {
-				word = "better"
-			}
-			mark = fmt.Sprintf("<- from here %+.1f %%, %s", point.Change*100, word)
-		}
-		g.add(point.At.Local().Format(time.DateTime), point.Run, value(point.Value, h.Unit), "vllm "+point.Server, mark)
-	}
 	if len(h.Points) == 0 {
 		p.line("no run yet")
 		return p.err
 	}
-	p.grid(g, "")
+	p.history(h)
+	for _, d := range h.Drifts {
+		p.drift(d)
+	}
 	return p.err
+}
+
+func (p *printer) history(h compare.History) {
+	g := &grid{right: map[int]bool{2: true}}
+	g.head("when", "run", title(h.Metric), "server", "")
+	for _, point := range h.Points {
+		g.add(point.At.Local().Format(time.DateTime), point.Run, value(point.Value, h.Unit), "vllm "+point.Server, changeMark(h, point))
+	}
+	p.grid(g, "")
+}
+
+// changeMark says that a lasting change begins at a point.
+func changeMark(h compare.History, point compare.Point) string {
+	if point.Change == 0 {
+		return ""
+	}
+	word := "worse"
+	if (point.Change > 0) == h.Higher {
+		word = "better"
+	}
+	return fmt.Sprintf("<- from here %+.1f %%, %s", point.Change*100, word)
+}
+
+// drift says what of the machine or of vllm changed between two runs.
+func (p *printer) drift(d compare.Drift) {
+	p.paragraph("changed  ", fmt.Sprintf("%s: %s until run %s, %s from run %s on", d.Fact, d.Was, d.From, d.Is, d.To))
 }
 
 // HistoryJSON writes a history as a document.
 func HistoryJSON(w io.Writer, name string, h compare.History) error {
-	h.Points = list(h.Points)
+	h.Points, h.Groups, h.Drifts = list(h.Points), list(h.Groups), list(h.Drifts)
 	return document(w, struct {
 		Schema   string `json:"schema"`
 		Baseline string `json:"baseline"`

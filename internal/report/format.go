@@ -71,6 +71,15 @@ func percent(relative float64) string {
 	return fmt.Sprintf("%+.1f %%", relative*100)
 }
 
+// Title is what a metric is called; its name where the catalogue does not know it.
+func Title(name string) string { return title(name) }
+
+// Change writes the difference of a row: relative ones in per cent, shares in percentage points.
+func Change(r lab.Row) string { return change(r.Delta, r) }
+
+// Interval writes the bounds of a row; "-" where there are none.
+func Interval(r lab.Row) string { return interval(r) }
+
 // size writes a difference without its direction, such as a margin or the smallest one that can be seen.
 func size(v float64, r lab.Row) string {
 	if r.Absolute {

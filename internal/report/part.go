@@ -5,6 +5,7 @@ import (
 	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/profiling"
+	"lab/store"
 )
 
 // Part is a piece of a printed result before it is laid out for a terminal: a text, or a table. A page shows the same
@@ -49,6 +50,8 @@ const (
 	OfSettled    = "settled"
 	OfNotes      = "notes"
 	OfProvenance = "provenance"
+
+	OfCells = "cells" // of a sweep
 
 	OfTrace = "trace" // where the time of a step went
 )
@@ -97,6 +100,28 @@ func RulingParts(all []compare.Ruling) []Part {
 
 // CaptureParts are what [Capture] prints.
 func CaptureParts(r lab.Run) []Part { return collect(func(p *printer) { p.capture(r) }) }
+
+// SweepParts are what [Sweep] prints.
+func SweepParts(s lab.Sweep, cells []SweptCell) []Part {
+	return collect(func(p *printer) { p.sweep(s, cells) })
+}
+
+// BaselineParts are what [Baseline] prints.
+func BaselineParts(b store.Baseline, runs []lab.Sealed) []Part {
+	return collect(func(p *printer) { p.baseline(b, runs) })
+}
+
+// HistoryParts are the table of runs in what [History] prints, and what of the machine changed between them.
+func HistoryParts(h compare.History) []Part {
+	return collect(func(p *printer) {
+		p.of = OfFigures
+		p.history(h)
+		p.of = OfFindings
+		for _, d := range h.Drifts {
+			p.drift(d)
+		}
+	})
+}
 
 // TraceParts are what [Profile] prints.
 func TraceParts(s profiling.Summary) []Part {

@@ -10,19 +10,47 @@ import (
 	"lab/internal/lab"
 )
 
-// sweepFigure is what a sweep's table shows of each cell; the document has the same.
-type sweepFigure struct {
-	metric, head string
-	scale        float64 // to the unit of the head
+// SweepFigure is what a sweep's table shows of each cell; the document has the same.
+type SweepFigure struct {
+	Metric string
+	Name   string  // "TTFT"
+	Unit   string  // "ms"
+	Scale  float64 // from the figure to Unit
+	Higher bool    // is better
 }
 
-// sweepFigures are lab's own, for the kit's file those of vllm bench serve: there all requests are due at once, so that a
+// SweepFigures are lab's own, for the kit's file those of vllm bench serve: there all requests are due at once, so that a
 // TTFT from the intended moment would tell how long the client's queue was.
-func sweepFigures(s lab.Sweep) []sweepFigure {
+func SweepFigures(s lab.Sweep) []SweepFigure {
+	ttft, tpot, scale := "ttft.mean", "tpot.mean", 1e3
 	if s.Kit {
-		return []sweepFigure{{"output_throughput", "output tok/s", 1}, {"mean_ttft_ms", "TTFT ms", 1}, {"mean_tpot_ms", "TPOT ms", 1}}
+		ttft, tpot, scale = "mean_ttft_ms", "mean_tpot_ms", 1
 	}
-	return []sweepFigure{{"output_throughput", "output tok/s", 1}, {"ttft.mean", "TTFT ms", 1e3}, {"tpot.mean", "TPOT ms", 1e3}}
+	return []SweepFigure{{"output_throughput", "output", "tok/s", 1, true}, {ttft, "TTFT", "ms", scale, false}, {tpot, "TPOT", "ms", scale, false}}
+}
+
+// Valid is the cell with those runs only that may be judged.
+func (c SweptCell) Valid() SweptCell {
+	c.Runs = slices.DeleteFunc(slices.Clone(c.Runs), func(s lab.Sealed) bool { return !s.Run.Valid() })
+	return c
+}
+
+// Values are a figure of every complete run of a cell that has it, in the order of the repeats and in the figure's unit.
+func (c SweptCell) Values(s lab.Sweep, f SweepFigure) []float64 {
+	values, _ := c.values(s.Kit, f.Metric)
+	for i := range values {
+		values[i] *= f.Scale
+	}
+	return values
+}
+
+// MeanAndSpread writes the mean of values and, of two and more, their standard deviation.
+func MeanAndSpread(values []float64) string {
+	spread, ok := spreadOfValues(values)
+	if !ok {
+		return "-"
+	}
+	return spread.plain()
 }
 
 // definition names what the figures of a run are computed by.
@@ -122,23 +150,25 @@ func (c SweptCell) mark(repeats int) string {
 // Sweep prints a row for each cell: means over its runs, with their spread.
 func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	p := &printer{w: w, o: o}
+	p.sweep(s, cells)
+	return p.err
+}
+
+func (p *printer) sweep(s lab.Sweep, cells []SweptCell) {
+	p.of = OfFacts
 	p.paragraph("sweep  ", fmt.Sprintf("%s  %s: %s", s.ID, s.Name, counted(len(cells), "cell", s.Repeats)))
 	p.line("")
+	p.of = OfCells
 	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true}}
 	head := []string{"cell", "n"}
-	for _, f := range sweepFigures(s) {
-		head = append(head, f.head)
+	for _, f := range SweepFigures(s) {
+		head = append(head, f.Name+" "+f.Unit)
 	}
-	g.add(append(head, "failed", "")...)
+	g.head(append(head, "failed", "")...)
 	for _, c := range cells {
 		row := []string{c.Cell.Name, strconv.Itoa(len(c.complete()))}
-		for _, f := range sweepFigures(s) {
-			values, _ := c.values(s.Kit, f.metric)
-			text := "-"
-			if spread, ok := spreadOfValues(values); ok {
-				text = spread.times(f.scale).plain()
-			}
-			row = append(row, text)
+		for _, f := range SweepFigures(s) {
+			row = append(row, MeanAndSpread(c.Values(s, f)))
 		}
 		failed := "-"
 		if offered, bad := c.requests(); offered > 0 {
@@ -148,6 +178,7 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	}
 	p.grid(g, "")
 	p.line("")
+	p.of = OfFindings
 	wrong := false
 	for _, c := range cells {
 		if state := c.state(s.Repeats); state != "" {
@@ -158,6 +189,7 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 	if wrong {
 		p.line("")
 	}
+	p.of = OfNotes
 	note := "failed: requests. n: runs that came to their end; the figures are those of their first judged phase, TTFT and TPOT means over requests."
 	if s.Kit {
 		note += " All by the definitions of vllm bench serve, as in the result files."
@@ -166,7 +198,6 @@ func Sweep(w io.Writer, s lab.Sweep, cells []SweptCell, o Options) error {
 		note += " With n of 2 and more: mean ± standard deviation over runs; repeats on one server do not show how servers differ."
 	}
 	p.paragraph("", note)
-	return p.err
 }
 
 func counted(n int, noun string, repeats int) string {
@@ -244,13 +275,13 @@ func (c SweptCell) document(sweep lab.Sweep) sweptCell {
 			d.Results = append(d.Results, c.Cell.ResultName(s.Run.Sweep.Repeat))
 		}
 	}
-	for _, f := range sweepFigures(sweep) {
-		values, unit := c.values(sweep.Kit, f.metric)
+	for _, f := range SweepFigures(sweep) {
+		values, unit := c.values(sweep.Kit, f.Metric)
 		spread, ok := spreadOfValues(values)
 		if !ok {
 			continue
 		}
-		figure := sweptFigure{Metric: f.metric, Unit: unit, N: spread.n, Mean: spread.mean, Min: slices.Min(values), Max: slices.Max(values)}
+		figure := sweptFigure{Metric: f.Metric, Unit: unit, N: spread.n, Mean: spread.mean, Min: slices.Min(values), Max: slices.Max(values)}
 		if spread.n > 1 {
 			figure.SD = &spread.sd
 		}

@@ -74,6 +74,9 @@ func (b Bars) draw(d *diagram) {
 		if bar.Low < bar.High {
 			end = d.barWhisker(center, bar, value, lying)
 		}
+		if lying { // of a bar below zero the label stands on the other side, not on the bar
+			end = max(end, zero)
+		}
 		d.barLabel(bar.Label, center, end, width, lying)
 		d.close()
 	}
