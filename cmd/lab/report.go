@@ -2,13 +2,15 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lab/internal/report/page"
+	"lab/profiling"
 	"lab/store"
 )
 
@@ -21,21 +23,27 @@ type reportOptions struct {
 func newReport() *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report ID",
-		Short: "Write a run or an A/B as one HTML page that needs no network",
-		Long: `Write a run, or the verdict of an A/B, as one HTML file to send to somebody: the result, what was measured and on
-what, latency, throughput, everything over time with one crosshair, single requests, stalls with their causes, energy,
-errors, what is doubtful, and how to do it again. It holds everything it shows, works without a network and on paper,
-and without scripts. The same records give the same file.
+		Use:   "report ID|BASELINE|TRACE [TRACE]",
+		Short: "Write a run, an A/B, a sweep, a baseline or a profile as one HTML page that needs no network",
+		Long: `Write a result as one HTML file to send to somebody. It holds everything it shows, works without a network and on
+paper, and without scripts. The same records give the same file.
 
-ID is a run's or an A/B's, any unique prefix of it, @last or @last~1. The figures of a run are set beside the last
-baseline of the same load on the same machine, where there is one.`,
-		Args: cobra.ExactArgs(1),
+  a run, an A/B   the result, what was measured and on what, latency, throughput, everything over time with one
+                  crosshair, single requests, stalls with their causes, energy, errors, what is doubtful
+  a sweep         maps over what varies, throughput against latency with the front of what nothing beats, a ranking
+                  that says which cells are not told apart, what each cell ran, what failed
+  a baseline      by its name: its values over time with intervals, lasting changes, checks and their calls, what of
+                  the machine changed
+  a trace file    of the torch profiler: where the time went; two traces or profiled runs: what changed in a step
+
+ID is that of a run, an A/B or a sweep, any unique prefix of it, @last or @last~1 (of the runs). The figures of a run are
+set beside the last baseline of the same load on the same machine, where there is one.`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.lang != "en" && o.lang != "zh" {
 				return &usageError{fmt.Errorf("lab report: --lang is %q; it is en or zh", o.lang)}
 			}
-			return writeReport(cmd, args[0], o)
+			return writeReport(cmd, args, o)
 		},
 	}
 	cmd.Flags().StringVarP(&o.out, "output", "o", "", "`FILE` to write (default report-ID.html); - is stdout")
@@ -44,12 +52,8 @@ baseline of the same load on the same machine, where there is one.`,
 	return cmd
 }
 
-func writeReport(cmd *cobra.Command, ref string, o reportOptions) error {
-	db, err := openStore(cmd)
-	if err != nil {
-		return err
-	}
-	id, document, err := reportOn(cmd.Context(), db, ref, page.Asked{Lang: o.lang, Lab: version(), Baseline: o.baseline})
+func writeReport(cmd *cobra.Command, refs []string, o reportOptions) error {
+	id, document, err := documentOf(cmd, refs, page.Asked{Lang: o.lang, Lab: version(), Baseline: o.baseline})
 	if err != nil {
 		return err
 	}
@@ -71,19 +75,69 @@ func writeReport(cmd *cobra.Command, ref string, o reportOptions) error {
 	return err
 }
 
-// reportOn makes the page of a run or of an A/B, whichever the reference means.
-func reportOn(ctx context.Context, db *store.DB, ref string, asked page.Asked) (string, page.Document, error) {
-	id, err := db.Resolve(ref)
-	var unknown *store.RefError
-	if errors.As(err, &unknown) {
-		if plan, planErr := db.ResolvePlan(ref); planErr == nil {
-			document, err := page.LoadAB(ctx, db, plan, asked)
-			return plan.ID, document, err
-		}
+// documentOf makes the page that the references mean. What is a file is a trace.
+func documentOf(cmd *cobra.Command, refs []string, asked page.Asked) (id string, d page.Document, err error) {
+	if len(refs) == 2 {
+		d, err = reportOnTwo(cmd, refs[0], refs[1], asked)
+		return "diff", d, err
 	}
+	if plainFile(refs[0]) {
+		d, err = reportOnTrace(cmd, refs[0], asked)
+		name, _, _ := strings.Cut(filepath.Base(refs[0]), ".")
+		return name, d, err
+	}
+	db, err := openStore(cmd)
 	if err != nil {
-		return "", page.Document{}, err
+		return "", d, err
 	}
-	document, err := page.LoadRun(ctx, db, id, asked)
-	return id, document, err
+	return reportOn(cmd, db, refs[0], asked)
+}
+
+// reportOn makes the page of what a reference means in the store: a run, an A/B, a sweep, or the name of a baseline. Where
+// it is none of these, what is wrong with it as a run is told.
+func reportOn(cmd *cobra.Command, db *store.DB, ref string, asked page.Asked) (string, page.Document, error) {
+	ctx := cmd.Context()
+	var unknown *store.RefError
+	id, none := db.Resolve(ref)
+	if none == nil {
+		d, err := page.LoadRun(ctx, db, id, asked)
+		return id, d, err
+	}
+	if !errors.As(none, &unknown) {
+		return "", page.Document{}, none
+	}
+	if plan, err := db.ResolvePlan(ref); err == nil {
+		d, err := page.LoadAB(ctx, db, plan, asked)
+		return plan.ID, d, err
+	}
+	if sweep, err := db.ResolveSweep(ref); err == nil {
+		d, err := page.LoadSweep(db, sweep, asked)
+		return sweep.ID, d, err
+	}
+	if was, err := db.ResolveBaseline(ref); err == nil {
+		d, err := page.LoadBaseline(db, was, asked)
+		return was.Name, d, err
+	}
+	return "", page.Document{}, none
+}
+
+func reportOnTrace(cmd *cobra.Command, path string, asked page.Asked) (page.Document, error) {
+	traces, err := readTraces(cmd, []string{path})
+	if err != nil {
+		return page.Document{}, err
+	}
+	return page.Trace(page.TraceView{Lang: asked.Lang, Lab: asked.Lab, Trace: traces[0]}), nil
+}
+
+// reportOnTwo shows what changed in a step between two profiles.
+func reportOnTwo(cmd *cobra.Command, a, b string, asked page.Asked) (page.Document, error) {
+	left, err := captures(cmd, a)
+	if err != nil {
+		return page.Document{}, err
+	}
+	right, err := captures(cmd, b)
+	if err != nil {
+		return page.Document{}, err
+	}
+	return page.ProfileDiff(page.ProfileDiffView{Lang: asked.Lang, Lab: asked.Lab, A: a, B: b, Diff: profiling.Diff(left, right)}), nil
 }

@@ -3,6 +3,8 @@ package page
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"path/filepath"
 
 	"lab/internal/correlate"
 	"lab/internal/lab"
@@ -85,8 +87,14 @@ func (p runPage) stalls(b *Body) {
 
 func (p runPage) profile(b *Body) {
 	b.Parts(p.Say("Files of the capture", "采集文件"), report.Of(p.parts, report.OfCapture))
-	for _, trace := range p.Traces {
-		b.Parts(p.Say("Of the trace", "剖析数据"), report.TraceParts(trace))
+	for i, trace := range p.Traces {
+		id, of := "", ""
+		if len(p.Traces) > 1 { // one a worker
+			id, of = fmt.Sprintf("-%d", i+1), ", "+filepath.Base(trace.File)
+			b.Heading(filepath.Base(trace.File))
+		}
+		p.whereTime(b, trace, id)
+		titled(b, report.TraceParts(trace), p.Say("Of the trace", "剖析数据"), of)
 	}
 }
 

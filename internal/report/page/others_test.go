@@ -1,0 +1,97 @@
+package page
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"lab/internal/lab"
+	"lab/internal/report"
+)
+
+// said is what a page says, without its elements.
+func said(page string) string {
+	page = regexp.MustCompile(`(?s)<(script|style)[^>]*>.*?</(script|style)>`).ReplaceAllString(page, " ")
+	page = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(page, " ")
+	return strings.Join(strings.Fields(page), " ")
+}
+
+func TestTheOtherPagesAreTheSameForTheSameRecords(t *testing.T) {
+	for _, lang := range []string{"en", "zh"} {
+		for name, make := range others(t, lang) {
+			if html(t, make()) != html(t, make()) {
+				t.Errorf("%s (%s): two pages of the same records differ", name, lang)
+			}
+		}
+	}
+}
+
+func TestTheOtherPagesSayWhatIsKnownAndWhatIsNot(t *testing.T) {
+	pages := others(t, "en")
+	for name, wants := range map[string][]string{
+		"sweep": {"10 of 12 cells measured", "1 with runs that must not be judged or are missing; 1 without a result",
+			"NOT told apart", "Output throughput against mean TTFT", "beaten by another cell",
+			"memory: no memory for the KV cache", "ERROR &lt;KV cache&gt;", "INVALID client-lag: the client was the limit",
+			"2 of 3 runs were not made", "lab sweep &#39;/home/用户/grid.yaml&#39; --repeats 3 --seed 7", "lab sweep --resume=20261130-120000-swep",
+			"max_num_seqs=4 concurrency=8: 3 runs, 3 complete, 2 valid", `vllm serve &#39;千问/模型&#39;`},
+		"baseline": {"Changed for good: -1", "driver 580.95 580.95-neu", "BETTER", "WORSE", "gate: fail", "调优 tuned",
+			"lab baseline check before FILE", "replaced since", "All 15 runs of the history", "capture 20261130-150000-cap2"},
+		"trace": {"98.4 %", "gemm", "volta_sgemm_64x64_nt", "launched too late", "from step to step"},
+		"diff":  {"Indicative", "decode, per step, B", "not comparable", "unified_kv_cache_update", "lab profile diff old.json"},
+	} {
+		text := said(html(t, pages[name]()))
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks %q:\n%.4000s", name, want, text)
+			}
+		}
+	}
+}
+
+func TestASweepOfWhichNothingCameIsAPageThatSaysSo(t *testing.T) {
+	v := madeSweep("en")
+	for i := range v.Cells {
+		v.Cells[i].Runs = nil
+	}
+	text := said(html(t, Sweep(v)))
+	for _, want := range []string{"0 of 12 cells measured", "12 without a result", "3 of 3 runs were not made", "no data: no valid run"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %q:\n%.3000s", want, text)
+		}
+	}
+	if strings.Contains(text, "Ranking") {
+		t.Error("nothing is ranked")
+	}
+}
+
+// The keys of a sweep may be one, or more than a map has sides, or change together as in a file of the kit.
+func TestAnyMatrixHasItsPictures(t *testing.T) {
+	cell := func(throughput float64, settings ...string) report.SweptCell {
+		c := lab.Cell{Name: strings.Join(settings, " ")}
+		for i, value := range settings {
+			c.Values = append(c.Values, lab.Setting{Path: []string{"load.a", "load.b", "server.b"}[i], Value: value})
+		}
+		return report.SweptCell{Cell: c, Runs: []lab.Sealed{sealedOf("20261130-120000-"+strings.Join(settings, "-"), 0, throughput, .02, .01)}}
+	}
+	for name, c := range map[string]struct {
+		cells []report.SweptCell
+		maps  bool
+		note  bool
+	}{
+		"one key":       {[]report.SweptCell{cell(1, "x"), cell(2, "y")}, false, false},
+		"two keys":      {[]report.SweptCell{cell(1, "x", "1"), cell(2, "y", "1"), cell(3, "x", "2"), cell(4, "y", "2")}, true, false},
+		"together":      {[]report.SweptCell{cell(1, "x", "1", "k"), cell(2, "y", "2", "k"), cell(3, "x", "1", "l"), cell(4, "y", "2", "l")}, true, false},
+		"three keys":    {[]report.SweptCell{cell(1, "x", "1", "k"), cell(2, "y", "1", "k"), cell(3, "x", "2", "k"), cell(4, "x", "1", "l")}, true, true},
+		"nothing":       {[]report.SweptCell{cell(1, "x")}, false, false},
+		"of some cells": {[]report.SweptCell{cell(1, "x"), cell(2, "y", "1"), cell(3, "x", "2")}, true, false},
+	} {
+		v := SweepView{Sweep: lab.Sweep{ID: "s", Repeats: 1}, Cells: c.cells}
+		page := html(t, Sweep(v))
+		if got := strings.Contains(page, "mean over the valid runs of a cell"); got != c.maps {
+			t.Errorf("%s: has maps: %t", name, got)
+		}
+		if got := strings.Contains(page, "Further keys vary too"); got != c.note {
+			t.Errorf("%s: says that a place shows the best of several: %t", name, got)
+		}
+	}
+}
