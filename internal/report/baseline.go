@@ -132,6 +132,7 @@ func History(w io.Writer, name string, h compare.History, o Options) error {
 		return p.err
 	}
 	p.history(h)
+	p.course(h)
 	for _, d := range h.Drifts {
 		p.drift(d)
 	}
@@ -145,6 +146,22 @@ func (p *printer) history(h compare.History) {
 		g.add(point.At.Local().Format(time.DateTime), point.Run, value(point.Value, h.Unit), "vllm "+point.Server, changeMark(h, point))
 	}
 	p.grid(g, "")
+}
+
+// course draws the last values run by run, where there are enough of them for a picture.
+func (p *printer) course(h compare.History) {
+	var values []float64
+	for _, point := range h.Points {
+		values = append(values, point.Value)
+	}
+	shown := values[max(0, len(values)-PlotColumns(p.o)):]
+	low, high := ends(shown)
+	if len(shown) < fewestWindows {
+		return
+	}
+	p.line("")
+	p.paragraph(sparkline(shown, p.levels())+"  ", fmt.Sprintf("the last %d runs, from %s to %s", len(shown), value(low, h.Unit), value(high, h.Unit)))
+	p.line("")
 }
 
 // changeMark says that a lasting change begins at a point.

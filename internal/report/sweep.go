@@ -17,16 +17,25 @@ type SweepFigure struct {
 	Unit   string  // "ms"
 	Scale  float64 // from the figure to Unit
 	Higher bool    // is better
+	Share  bool    // of requests, in per cent
 }
 
 // SweepFigures are lab's own, for the kit's file those of vllm bench serve: there all requests are due at once, so that a
-// TTFT from the intended moment would tell how long the client's queue was.
+// TTFT from the intended moment would tell how long the client's queue was. Where there is a limit on latencies, goodput
+// is among them.
 func SweepFigures(s lab.Sweep) []SweepFigure {
 	ttft, tpot, scale := "ttft.mean", "tpot.mean", 1e3
 	if s.Kit {
 		ttft, tpot, scale = "mean_ttft_ms", "mean_tpot_ms", 1
 	}
-	return []SweepFigure{{"output_throughput", "output", "tok/s", 1, true}, {ttft, "TTFT", "ms", scale, false}, {tpot, "TPOT", "ms", scale, false}}
+	all := []SweepFigure{
+		{Metric: "output_throughput", Name: "output", Unit: "tok/s", Scale: 1, Higher: true},
+		{Metric: ttft, Name: "TTFT", Unit: "ms", Scale: scale}, {Metric: tpot, Name: "TPOT", Unit: "ms", Scale: scale},
+	}
+	if slices.ContainsFunc(s.Cells, func(c lab.Cell) bool { return len(c.Experiment.SLO) > 0 }) && !s.Kit {
+		all = append(all, SweepFigure{Metric: "goodput", Name: "goodput", Unit: "%", Scale: 100, Higher: true, Share: true})
+	}
+	return all
 }
 
 // Valid is the cell with those runs only that may be judged.
@@ -164,6 +173,7 @@ func (p *printer) sweep(s lab.Sweep, cells []SweptCell) {
 	for _, f := range SweepFigures(s) {
 		head = append(head, f.Name+" "+f.Unit)
 	}
+	g.right[len(head)] = true
 	g.head(append(head, "failed", "")...)
 	for _, c := range cells {
 		row := []string{c.Cell.Name, strconv.Itoa(len(c.complete()))}

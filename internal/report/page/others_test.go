@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"lab/internal/lab"
 	"lab/internal/report"
@@ -29,7 +30,7 @@ func TestTheOtherPagesAreTheSameForTheSameRecords(t *testing.T) {
 func TestTheOtherPagesSayWhatIsKnownAndWhatIsNot(t *testing.T) {
 	pages := others(t, "en")
 	for name, wants := range map[string][]string{
-		"sweep": {"10 of 12 cells measured", "1 with runs that must not be judged or are missing; 1 without a result",
+		"sweep": {"10 of 12 cells measured", "1 with runs that must not be judged or are missing; 1 failed",
 			"NOT told apart", "Output throughput against mean TTFT", "beaten by another cell",
 			"memory: no memory for the KV cache", "ERROR &lt;KV cache&gt;", "INVALID client-lag: the client was the limit",
 			"2 of 3 runs were not made", "lab sweep &#39;/home/用户/grid.yaml&#39; --repeats 3 --seed 7", "lab sweep --resume=20261130-120000-swep",
@@ -54,7 +55,7 @@ func TestASweepOfWhichNothingCameIsAPageThatSaysSo(t *testing.T) {
 		v.Cells[i].Runs = nil
 	}
 	text := said(html(t, Sweep(v)))
-	for _, want := range []string{"0 of 12 cells measured", "12 without a result", "3 of 3 runs were not made", "no data: no valid run"} {
+	for _, want := range []string{"0 of 12 cells measured", "12 not made", "3 of 3 runs were not made", "no data: no valid run"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("lacks %q:\n%.3000s", want, text)
 		}
@@ -92,6 +93,27 @@ func TestAnyMatrixHasItsPictures(t *testing.T) {
 		}
 		if got := strings.Contains(page, "Further keys vary too"); got != c.note {
 			t.Errorf("%s: says that a place shows the best of several: %t", name, got)
+		}
+	}
+}
+
+func TestASweepWithLimitsSaysWhichCellsKeepThem(t *testing.T) {
+	v := madeSweep("en")
+	for i := range v.Cells {
+		v.Sweep.Cells[i].Experiment.SLO = []lab.SLO{{Metric: "ttft", Limit: lab.Duration(500 * time.Millisecond)}}
+		for k := range v.Cells[i].Runs {
+			good := 1.0
+			if strings.HasSuffix(v.Cells[i].Cell.Name, "concurrency=32") { // the fastest does not
+				good = .5
+			}
+			s := &v.Cells[i].Runs[k].Summary
+			s.Figures = append(s.Figures, lab.Figure{Phase: "load", Metric: "goodput", Unit: "share", Value: good, N: 100})
+		}
+	}
+	text := said(html(t, Sweep(v)))
+	for _, want := range []string{"Highest with a goodput of 99 % and more 1600 tok/s max_num_seqs=16 concurrency=128", "limits TTFT ≤ 500ms", "Goodput (%)", "goodput %"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %q:\n%.2500s", want, text)
 		}
 	}
 }

@@ -57,18 +57,20 @@ func Sweep(v SweepView) Document {
 }
 
 // state counts what became of the cells.
-func (p sweepPage) state() (whole, doubtful, failed int) {
+func (p sweepPage) state() (whole, doubtful, failed, unmade int) {
 	for _, c := range p.Cells {
 		switch complete, valid := outcomes(c); {
 		case valid == p.Sweep.Repeats:
 			whole++
 		case complete > 0:
 			doubtful++
-		default:
+		case len(c.Runs) > 0:
 			failed++
+		default:
+			unmade++
 		}
 	}
-	return whole, doubtful, failed
+	return whole, doubtful, failed, unmade
 }
 
 func outcomes(c report.SweptCell) (complete, valid int) {
@@ -84,7 +86,7 @@ func outcomes(c report.SweptCell) (complete, valid int) {
 }
 
 func (p sweepPage) overview(b *Body) {
-	whole, doubtful, failed := p.state()
+	whole, doubtful, failed, unmade := p.state()
 	banner := Banner{Kind: "good", Word: fmt.Sprintf(p.Say("%d of %d cells measured", "已测 %d / %d 个单元"), whole, len(p.Cells))}
 	var doubts []string
 	if doubtful > 0 {
@@ -92,7 +94,11 @@ func (p sweepPage) overview(b *Body) {
 		banner.Kind = "unsure"
 	}
 	if failed > 0 {
-		doubts = append(doubts, fmt.Sprintf(p.Say("%d without a result", "%d 个单元没有结果"), failed))
+		doubts = append(doubts, fmt.Sprintf(p.Say("%d failed", "%d 个单元失败"), failed))
+		banner.Kind = "unsure"
+	}
+	if unmade > 0 {
+		doubts = append(doubts, fmt.Sprintf(p.Say("%d not made", "%d 个单元未测"), unmade))
 		banner.Kind = "unsure"
 	}
 	if whole+doubtful == 0 {
@@ -103,7 +109,7 @@ func (p sweepPage) overview(b *Body) {
 	var tiles []Tile
 	for i, f := range p.figures {
 		ranked := compare.Rank(p.values[i], f.Higher)
-		if len(ranked) == 0 {
+		if len(ranked) == 0 || f.Share {
 			continue
 		}
 		best := ranked[0]
@@ -123,6 +129,9 @@ func (p sweepPage) overview(b *Body) {
 		}
 		tiles = append(tiles, tile)
 	}
+	if tile, ok := p.withinLimits(); ok {
+		tiles = append(tiles, tile)
+	}
 	runs := 0
 	for _, c := range p.Cells {
 		runs += len(c.Runs)
@@ -130,6 +139,26 @@ func (p sweepPage) overview(b *Body) {
 	tiles = append(tiles, Tile{Name: p.Say("Runs", "测试次数"), Value: fmt.Sprint(runs), Note: fmt.Sprintf(p.Say("of %d planned", "计划 %d 次"), len(p.Cells)*p.Sweep.Repeats)})
 	b.Tiles(tiles)
 	b.Table(p.Say("What was measured", "测试内容"), p.facts())
+}
+
+// enoughGood is the goodput from which a cell is taken to keep the limits on latencies, in per cent.
+const enoughGood = 99
+
+// withinLimits is the highest output throughput of a cell that keeps the limits.
+func (p sweepPage) withinLimits() (Tile, bool) {
+	goodput := slices.IndexFunc(p.figures, func(f report.SweepFigure) bool { return f.Share })
+	if goodput < 0 {
+		return Tile{}, false
+	}
+	tile := Tile{Name: fmt.Sprintf(p.Say("Highest with a goodput of %d %% and more", "有效吞吐率不低于 %d %% 的最高吞吐"), enoughGood), Value: p.Say("none", "无"), Note: p.Say("no cell keeps the limits", "没有单元满足限制")}
+	best := 0.0
+	for i, c := range p.Cells {
+		if v := meanOf(p.values[0][i]); meanOf(p.values[goodput][i]) >= enoughGood && v > best {
+			best = v
+			tile.Value, tile.Note = chart.Format(v)+" "+p.figures[0].Unit, fmt.Sprintf("%s, n = %d", c.Cell.Name, len(p.values[0][i]))
+		}
+	}
+	return tile, true
 }
 
 // facts are the sweep and the machines and servers of its runs.
@@ -147,6 +176,7 @@ func (p sweepPage) facts() report.Table {
 		add(p.Say("varied: ", "变化：")+path.name, strings.Join(path.values, ", "))
 	}
 	add(p.Say("runs of each cell", "每单元测试次数"), fmt.Sprint(p.Sweep.Repeats))
+	add(p.Say("limits", "限制"), p.limits())
 	for _, fact := range []struct {
 		name string
 		of   func(lab.Run) string
@@ -167,6 +197,19 @@ func (p sweepPage) facts() report.Table {
 		add(fact.name, strings.Join(all, "; "))
 	}
 	return t
+}
+
+// limits are those on latencies, of all cells.
+func (p sweepPage) limits() string {
+	var all []string
+	for _, c := range p.Sweep.Cells {
+		for _, slo := range c.Experiment.SLO {
+			if text := fmt.Sprintf("%s ≤ %s", strings.ToUpper(slo.Metric), time.Duration(slo.Limit)); !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 func serverOf(r lab.Run) string {

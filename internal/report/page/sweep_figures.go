@@ -103,14 +103,20 @@ func (p sweepPage) sense(f report.SweepFigure) string {
 
 // title and named are what a figure is called, by itself and within a sentence.
 func (p sweepPage) title(f report.SweepFigure) string {
-	if f.Higher {
+	switch {
+	case f.Share:
+		return p.Say("Goodput", "有效吞吐率")
+	case f.Higher:
 		return p.Say("Output throughput", "输出吞吐量")
 	}
 	return p.Say("Mean ", "平均 ") + f.Name
 }
 
 func (p sweepPage) named(f report.SweepFigure) string {
-	if f.Higher {
+	switch {
+	case f.Share:
+		return p.Say("goodput", "有效吞吐率")
+	case f.Higher:
 		return p.Say("output throughput", "输出吞吐量")
 	}
 	return p.Say("mean ", "平均 ") + f.Name
@@ -303,7 +309,7 @@ func (p sweepPage) front(latency int, f report.SweepFigure) (chart.Figure, []int
 func (p sweepPage) ranking(b *Body) {
 	for i, f := range p.figures {
 		ranked := compare.Rank(p.values[i], f.Higher)
-		if len(ranked) < 2 {
+		if len(ranked) < 2 || f.Share { // many shares are whole, and their logarithms say nothing
 			continue
 		}
 		t := p.standings(i, f, ranked)
