@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"lab/internal/report"
@@ -178,13 +179,15 @@ func (b *Body) put(name string, v any) { b.html.WriteString(string(fill(name, v)
 //go:embed blocks.html
 var blockText string
 
-// templates of the page and its blocks. A table.
-var templates = template.Must(template.Must(template.New("blocks").Parse(blockText)).New("page").Parse(pageText))
+// templates of the page and its blocks. A table, parsed for the first page: most commands write none.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.Must(template.New("blocks").Parse(blockText)).New("page").Parse(pageText))
+})
 
 // fill writes a block. Its templates are ours and its values plain, so that an error is a fault of this package.
 func fill(name string, v any) template.HTML {
 	var out strings.Builder
-	if err := templates.ExecuteTemplate(&out, name, v); err != nil {
+	if err := templates().ExecuteTemplate(&out, name, v); err != nil {
 		panic("write block " + name + ": " + err.Error())
 	}
 	return template.HTML(out.String())

@@ -72,7 +72,7 @@ func (d Document) WriteHTML(w io.Writer) error {
 		d.Lang = "en"
 	}
 	style, script := Style(), Script()
-	err := templates.ExecuteTemplate(w, "page", struct {
+	err := templates().ExecuteTemplate(w, "page", struct {
 		Document
 		Say    words
 		Policy string
