@@ -20,6 +20,7 @@ type stamped struct {
 	n       int
 	stamp   int64
 	err     error
+	row     int // reads since one found nothing
 	message syscall.Msghdr
 	piece   syscall.Iovec
 	control struct { // one control message, as the kernel lays it out
@@ -78,22 +79,25 @@ func (s *stamped) receive(p []byte) (n int, stamp int64, err error) {
 	return s.n, s.stamp, nil
 }
 
-// try reads once, and is false where nothing is there yet. It calls the kernel past Go's scheduler, which it may because the
-// socket does not block: a call that the scheduler knows of wakes the runtime's watchdog, a thread of its own, whenever the
-// program was idle before, so nearly at each chunk of a small load.
+// straight is how many reads in a row may go past Go's scheduler: a server that sends without end would keep the others from
+// the core, for the watchdog alone takes a core away.
+const straight = 64
+
+// try reads once, and is false where nothing is there yet.
 func (s *stamped) try(fd uintptr) bool {
 	s.control.head = syscall.Cmsghdr{}
 	s.piece = syscall.Iovec{Base: unsafe.SliceData(s.into), Len: uint64(len(s.into))}
 	for {
 		s.message = syscall.Msghdr{Iov: &s.piece, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&s.control)), Controllen: uint64(unsafe.Sizeof(s.control))}
-		n, _, errno := syscall.RawSyscall(syscall.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.message)), syscall.MSG_DONTWAIT)
+		n, errno := s.recvmsg(fd)
 		switch errno {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
+			s.row = 0
 			return false
 		}
-		s.n, s.stamp, s.err = int(n), 0, nil
+		s.n, s.stamp, s.err = n, 0, nil
 		if errno != 0 {
 			s.n, s.err = 0, errno
 			return true
@@ -104,4 +108,17 @@ func (s *stamped) try(fd uintptr) bool {
 		}
 		return true
 	}
+}
+
+// recvmsg calls the kernel past Go's scheduler, which it may because the socket does not block. A call that the scheduler knows
+// of wakes the runtime's watchdog, a thread of its own, whenever the program was idle before: at nearly each chunk of a small
+// load.
+func (s *stamped) recvmsg(fd uintptr) (n int, errno syscall.Errno) {
+	var got uintptr
+	if s.row++; s.row%straight == 0 {
+		got, _, errno = syscall.Syscall(syscall.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.message)), syscall.MSG_DONTWAIT)
+	} else {
+		got, _, errno = syscall.RawSyscall(syscall.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.message)), syscall.MSG_DONTWAIT)
+	}
+	return int(got), errno
 }
