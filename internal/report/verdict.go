@@ -398,9 +398,9 @@ func (p *printer) provenance(v lab.Verdict) {
 		}
 	}
 	if stored(v) {
-		p.line("against    %s", madeBy(v))
+		p.paragraph("against    ", madeBy(v))
 		return
 	}
-	p.line("plan       %s (%s), %s", v.Plan.ID, v.Hash, v.Plan.Made.Local().Format(time.DateTime))
-	p.line("again      lab compare %s", v.Plan.ID)
+	p.paragraph("plan       ", fmt.Sprintf("%s (%s), %s", v.Plan.ID, v.Hash, v.Plan.Made.Local().Format(time.DateTime)))
+	p.paragraph("again      ", "lab compare "+v.Plan.ID)
 }

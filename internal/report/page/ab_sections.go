@@ -240,8 +240,9 @@ func (p abPage) reproduce(b *Body) {
 	b.Text(p.Say("The records, in the store that made them:", "记录，在生成它的存储中："))
 	id := p.verdict.Plan.ID
 	b.Code("", "lab compare "+id+"\nlab show "+id+" --hardware\nlab export --format jsonl "+id)
-	if r, ok := p.first("A"); ok && r.Command != "" {
-		b.Code(p.Say("What was typed", "输入的命令"), r.Command)
-	}
 	b.Parts("", report.Of(p.parts, report.OfProvenance))
+	b.Text(p.Say("On another machine: both experiments as files, everything said, and the command.", "在另一台机器上：两个完整的实验文件与命令。"))
+	b.experimentFile("a.yaml", p.verdict.Plan.A)
+	b.experimentFile("b.yaml", p.verdict.Plan.B)
+	b.Code("", "lab ab --plan "+shell(p.verdict.Plan.Name)+" a.yaml b.yaml")
 }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"html/template"
@@ -98,14 +99,25 @@ func (b *Body) Table(caption string, t report.Table) {
 
 // Parts puts in what a command prints.
 func (b *Body) Parts(caption string, parts []report.Part) {
-	for _, part := range parts {
-		switch {
-		case part.Table != nil:
-			b.Table(caption, *part.Table)
-		default:
-			b.put("says", struct{ Label, Text, Kind string }{part.Label, part.Text, kindOf(part.Label)})
+	for i, part := range parts {
+		if part.Table != nil {
+			b.Table(cmp.Or(titleBefore(parts, i), caption), *part.Table)
+			continue
 		}
+		if i+1 < len(parts) && titleBefore(parts, i+1) != "" {
+			continue // it is the caption of the table
+		}
+		b.put("says", struct{ Label, Text, Kind string }{part.Label, part.Text, kindOf(part.Label)})
 	}
+}
+
+// titleBefore is the line above a table that says what it shows; "": there is none.
+func titleBefore(parts []report.Part, i int) string {
+	const longest = 100
+	if parts[i].Table == nil || i == 0 || parts[i-1].Label != "" || len(parts[i-1].Text) > longest {
+		return ""
+	}
+	return parts[i-1].Text
 }
 
 // kindOf a finding, by the word before it.

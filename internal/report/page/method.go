@@ -3,8 +3,10 @@ package page
 import (
 	"fmt"
 
+	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/internal/report"
+	"lab/matrices"
 )
 
 // validity is what is doubtful, how it was sampled, what lab measured of itself, and by which rules.
@@ -49,7 +51,19 @@ func (p runPage) reproduce(b *Body) {
 	r := p.Sealed.Run
 	b.Text(p.Say("The records of this run, in the store that made it:", "本次测试的记录，在生成它的存储中："))
 	b.Code("", "lab show "+r.ID+"\nlab show "+r.ID+" --hardware\nlab show "+r.ID+" --log\nlab export --format jsonl "+r.ID)
-	if r.Command != "" {
-		b.Code(p.Say("What was typed", "输入的命令"), r.Command)
+	if r.Imported == nil {
+		b.Text(p.Say("On another machine: the experiment as a file, everything said, and the command.", "在另一台机器上：完整的实验文件与命令。"))
+		b.experimentFile("experiment.yaml", r.Experiment)
+		b.Code("", map[bool]string{false: "lab run experiment.yaml", true: "lab profile experiment.yaml"}[r.Profile != nil])
 	}
+}
+
+// experimentFile is an experiment as a file that reads as it.
+func (b *Body) experimentFile(name string, e lab.Experiment) {
+	text, err := matrices.Write(e)
+	if err != nil {
+		b.Note(err.Error())
+		return
+	}
+	b.Details(name, func(b *Body) { b.Code("", string(text)) })
 }

@@ -15,6 +15,9 @@ func (p runPage) result(b *Body) {
 	if log := p.lastLog(); log != "" && p.Sealed.Run.Outcome == lab.Failed {
 		b.Details(p.Say("The end of the server's log", "服务端日志末尾"), func(b *Body) { b.Code("", log) })
 	}
+	if p.Sealed.Run.Profile != nil {
+		return
+	}
 	for _, t := range p.Sealed.Summary.Phases {
 		p.tiles(b, t)
 	}

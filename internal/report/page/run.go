@@ -39,6 +39,9 @@ func Run(v RunView) Document {
 	d := Document{Title: p.Say("Run ", "测试 ") + r.ID, Subtitle: r.Experiment.Name, Lang: v.Lang, Lab: v.Lab}
 	d.add(v.Lang, "result", p.Say("Result", "结果"), p.result)
 	d.add(v.Lang, "measured", p.Say("What was measured", "测试内容"), p.measured)
+	if r.Profile != nil {
+		d.add(v.Lang, "profile", p.Say("Profile", "性能剖析"), p.profile)
+	}
 	d.add(v.Lang, "latency", p.Say("Latency", "延迟"), p.latency)
 	d.add(v.Lang, "throughput", p.Say("Throughput and saturation", "吞吐与饱和"), p.throughput)
 	d.add(v.Lang, "over-time", p.Say("Over time", "时间序列"), p.overTime)
@@ -46,7 +49,6 @@ func Run(v RunView) Document {
 	d.add(v.Lang, "stalls", p.Say("Stalls", "停顿"), p.stalls)
 	d.add(v.Lang, "energy", p.Say("Energy", "能耗"), p.energy)
 	d.add(v.Lang, "hardware", p.Say("Hardware", "硬件"), p.machine)
-	d.add(v.Lang, "profile", p.Say("Profile", "性能剖析"), p.profile)
 	d.add(v.Lang, "errors", p.Say("Errors", "错误"), p.errors)
 	d.add(v.Lang, "validity", p.Say("Validity and method", "有效性与方法"), p.validity)
 	d.add(v.Lang, "reproduce", p.Say("How to do it again", "如何复现"), p.reproduce)
@@ -100,8 +102,6 @@ func (p runPage) profile(b *Body) {
 
 // machine is what was sampled, phase by phase, and what it says.
 func (p runPage) machine(b *Body) {
-	for _, part := range report.Of(p.hardware, report.OfHardware) {
-		b.Parts(p.Say("Sampled beside phase ", "采样，阶段 ")+part.Phase, []report.Part{part})
-	}
+	b.Parts(p.Say("Sampled beside the load", "负载期间的采样"), report.Of(p.hardware, report.OfHardware))
 	b.Parts(p.Say("What goes with slowness", "与变慢相关的因素"), report.Of(p.hardware, report.OfLimits))
 }
