@@ -2,7 +2,10 @@ package web
 
 import (
 	"html/template"
+	"mime"
 	"net/http"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +23,21 @@ type documentView struct {
 }
 
 type link struct{ Text, Address string }
+
+// showDocument shows a document in the shell; with ?file it is the file that lab report writes.
+func (s *Site) showDocument(w http.ResponseWriter, r *http.Request, p shown, v documentView) {
+	if r.URL.Query().Has("file") {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "report-" + path.Base(r.URL.Path) + ".html"}))
+		_ = v.WriteHTML(w) // who has gone away misses it
+		return
+	}
+	q := r.URL.Query()
+	q.Set("file", "")
+	v.Links = append(v.Links, link{"save as one file", "?" + strings.TrimSuffix(q.Encode(), "=")})
+	p.Name, p.Title, p.Data = "document", v.Title, v
+	s.render(w, r, p)
+}
 
 // documents keeps those that were made last: one of a long run takes a second of CPU to make, and a reload none.
 type documents struct {
@@ -71,14 +89,13 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 	}
 	run := sealed.Run
 	v := documentView{Document: doc, Links: runLinks(run)}
-	p := shown{Name: "document", Title: doc.Title, Place: "runs"}
+	p := shown{Place: "runs"}
 	if run.Outcome == lab.Live {
 		v.Live, v.AsOf = true, time.Now().Format(time.TimeOnly)
 		v.Again = int(max(renewAtLeast, renewShare*time.Since(began)).Milliseconds())
 		p.Run = id
 	}
-	p.Data = v
-	s.render(w, r, p)
+	s.showDocument(w, r, p, v)
 }
 
 // How often a live document is made again: not often, and never for more than one part in renewShare of a core.
