@@ -284,6 +284,10 @@ func TestBrowserShowsEveryKindOfResult(t *testing.T) {
 		t.Errorf("the page as a file begins with %q", file)
 	}
 
+	if data := ask[string](b, `fetch(document.querySelector("#data a").href).then((r) => r.json()).then((d) => Object.keys(d).length > 1 ? "json" : "")`); data != "json" {
+		t.Errorf("the data of the page is %q", data)
+	}
+
 	b.open("/?q=outcome:complete+sweep:sweep")
 	b.await(`document.body.classList.contains("scripted")`)
 	b.run(`document.querySelectorAll(".runs [name=run]")[0].click()`)

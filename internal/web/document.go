@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net/http"
 	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,11 +31,36 @@ func (s *Site) showDocument(w http.ResponseWriter, r *http.Request, p shown, v d
 		_ = v.WriteHTML(w) // who has gone away misses it
 		return
 	}
-	q := r.URL.Query()
-	q.Set("file", "")
-	v.Links = append(v.Links, link{"save as one file", "?" + strings.TrimSuffix(q.Encode(), "=")})
+	if id := r.URL.Query().Get("data"); id != "" {
+		s.serveData(w, r, v.Document, id)
+		return
+	}
+	v.Links = append(v.Links, link{"save as one file", with(r, "file", "")})
+	for _, d := range v.Document.Data {
+		v.Files = append(v.Files, link{d.Title + ": " + d.File, with(r, "data", d.ID)})
+	}
 	p.Name, p.Title, p.Data = "document", v.Title, v
 	s.render(w, r, p)
+}
+
+// serveData is a document for programs that belongs to a page.
+func (s *Site) serveData(w http.ResponseWriter, r *http.Request, doc page.Document, id string) {
+	for _, d := range doc.Data {
+		if d.ID == id {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.File}))
+			w.Write(d.JSON) // who has gone away misses it
+			return
+		}
+	}
+	s.sorry(w, r, http.StatusNotFound, "The page has no data "+id+".", "")
+}
+
+// with is the address of a page with one parameter more.
+func with(r *http.Request, name, value string) string {
+	q := r.URL.Query()
+	q.Set(name, value)
+	return "?" + q.Encode()
 }
 
 // documents keeps those that were made last: one of a long run takes a second of CPU to make, and a reload none.
