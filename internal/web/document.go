@@ -19,6 +19,7 @@ type documentView struct {
 	AsOf  string
 	Again int // milliseconds after which a live document is worth fetching again; 0: it does not change
 	Links []link
+	Files []link // what the document carries for programs
 }
 
 type link struct{ Text, Address string }
