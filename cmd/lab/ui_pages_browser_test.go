@@ -41,7 +41,16 @@ load: {rate: 10, duration: 8s, warmup: 4, dataset: {kind: random, input_tokens: 
 name: fast steps 快
 server: {max_num_seqs: 16}
 `,
-		"sweep.yaml": `server: {model: tiny, simulator: {as: 0.32.0}}
+		"quick.yaml": `name: quick
+server: {model: tiny, simulator: {as: 0.32.0, flags: {step-time: 12ms, noise: 0, run-noise: 0}}}
+load: {concurrency: 4, requests: 60, warmup: 4, dataset: {kind: random, input_tokens: 16, output_tokens: 16}}
+`,
+		"faster.yaml": `extends: quick.yaml
+name: faster
+server: {simulator: {flags: {step-time: 4ms}}}
+`,
+		"sweep.yaml": `name: sweep
+server: {model: tiny, simulator: {as: 0.32.0}}
 load: {concurrency: 1, requests: 12, warmup: 0, dataset: {kind: random, input_tokens: 16, output_tokens: 8}}
 sweep: {server.max_num_seqs: [2, 8], load.concurrency: [1, 4]}
 `,
@@ -70,6 +79,16 @@ func (p place) lab(args ...string) string {
 		p.Fatalf("lab %s: %v\n%s%s", strings.Join(args, " "), err, out, errOut.Bytes())
 	}
 	return string(out)
+}
+
+// try is a command whose measurement may be invalid, on a busy box, without harm to the test.
+func (p place) try(args ...string) {
+	p.Helper()
+	c := p.command(args...)
+	out, _ := c.CombinedOutput()
+	if code := c.ProcessState.ExitCode(); code != exitOK && code != exitInvalid {
+		p.Fatalf("lab %s: exit %d\n%s", strings.Join(args, " "), code, out)
+	}
 }
 
 // ui starts lab ui and gives its address and its process.
@@ -235,5 +254,86 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	}
 	if err := ui.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestBrowserShowsEveryKindOfResult(t *testing.T) {
+	p := newPlace(t)
+	p.try("sweep", "--repeats", "2", "sweep.yaml")
+	p.try("baseline", "set", "before", "quick.yaml", "--runs", "3")
+	p.try("ab", "--pairs", "2", "--profile", "--seed", "1", "quick.yaml", "faster.yaml")
+	home, _ := p.ui("127.0.0.1:0")
+	b := startBrowser(t, home)
+	first := func(path, selector string) string {
+		t.Helper()
+		b.open(path)
+		return ask[string](b, `document.querySelector(`+fmt.Sprintf("%q", selector)+`)?.getAttribute("href") ?? ""`)
+	}
+
+	ab := first("/ab", ".index .id a")
+	b.looks("abs")
+	b.open(ab)
+	b.await(`document.querySelector("#result")`)
+	b.looks("ab")
+
+	run := first("/?q=outcome:complete+name:faster", ".runs .id a")
+	b.open(run)
+	b.await(`document.querySelector(".timeline.mounted")`) // the script of the documents has taken it
+	b.looks("run")
+	if file := ask[string](b, `fetch(location.pathname + "?file").then((r) => r.text()).then((t) => t.slice(0, 15) + (t.includes("default-src &#39;none&#39;") ? " closed" : ""))`); file != "<!doctype html> closed" {
+		t.Errorf("the page as a file begins with %q", file)
+	}
+
+	if data := ask[string](b, `fetch(document.querySelector("#data a").href).then((r) => r.json()).then((d) => Object.keys(d).length > 1 ? "json" : "")`); data != "json" {
+		t.Errorf("the data of the page is %q", data)
+	}
+
+	b.open("/?q=outcome:complete+sweep:sweep")
+	b.await(`document.body.classList.contains("scripted")`)
+	b.run(`document.querySelectorAll(".runs [name=run]")[0].click()`)
+	b.await(`document.querySelector(".choice").textContent.trim() === "1 selected"`)
+	b.run(`document.querySelectorAll(".runs [name=run]")[2].click()`)
+	b.await(`document.querySelector(".choice").textContent.trim() === "2 selected"`)
+	b.keys("c")
+	b.await(`location.pathname === "/compare" && document.querySelector("#different")`)
+	b.looks("compare")
+	b.run(`history.back()`)
+	b.await(`location.pathname === "/" && document.querySelectorAll("#list input:checked").length === 2`)
+
+	sweep := first("/sweeps", ".index .id a")
+	b.looks("sweeps")
+	b.open(sweep)
+	b.await(`document.querySelector("main")`)
+	b.looks("sweep")
+
+	baseline := first("/baselines", ".index .id a")
+	b.looks("baselines")
+	b.open(baseline)
+	b.await(`document.querySelector("main")`)
+	b.looks("baseline")
+
+	graph := first("/profiles", `.index a[href^="/profile/"]`)
+	b.looks("profiles")
+	b.open("/now")
+	b.await(`document.querySelector("#gpus .device")`)
+	b.looks("now")
+	b.calm()
+
+	b.open(graph)
+	b.await(`location.pathname.endsWith("/flamegraph")`)
+	b.shot("flamegraph")
+	b.open("/profiles")
+	b.run(`document.querySelectorAll("[name=run]").forEach((e) => e.click())`)
+	b.run(`document.querySelector(".bar button").click()`)
+	b.await(`location.pathname.startsWith("/profile-diff/") && location.pathname.endsWith("/flamegraph")`)
+	b.calm()
+
+	// Without scripts every page says what it says.
+	b.do(call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	for path, selector := range map[string]string{ab: "#result", run: ".timeline figure svg", sweep: "main table", baseline: "main table"} {
+		b.open(path)
+		if n := ask[int](b, `document.querySelectorAll("`+selector+`").length`); n == 0 {
+			t.Errorf("%s without scripts has no %s", path, selector)
+		}
 	}
 }

@@ -5,14 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
-	"lab/internal/compare"
-	"lab/internal/lab"
-	"lab/internal/readout"
-	"lab/internal/report"
 	"lab/internal/report/page"
 	"lab/store"
 )
@@ -27,23 +20,25 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 		s.sorry(w, r, http.StatusBadRequest, sentence(err), "Select runs in the list, then press “Compare selected”.")
 		return
 	}
-	var runs []lab.Sealed
+	stamp := s.DB.Stamp()
+	for _, id := range ids { // one of them may go on
+		stamp += " " + s.DB.RunStamp(id)
+	}
+	doc, err := s.documents.get(fmt.Sprint("compare ", ids, stamp), func() (page.Document, error) {
+		return page.LoadCompare(r.Context(), s.DB, ids, s.asked())
+	})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v := documentView{Document: doc}
 	for _, id := range ids {
-		sealed, err := readout.Run(s.DB, id)
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		runs = append(runs, sealed)
+		v.Links = append(v.Links, link{id, "/r/" + url.PathEscape(id)})
 	}
-	v := documentView{Document: page.Document{Title: fmt.Sprintf("%d runs beside each other", len(runs))}}
-	v.Subtitle = "Against " + runs[0].Run.ID + ". One run a side shows no noise between runs, so there is no verdict: lab ab gives one."
-	v.Sections = []page.Section{besideSection(runs), differenceSection(runs)}
-	for _, run := range runs[1:] {
-		q := url.Values{"run": ids, "base": {run.Run.ID}}
-		v.Links = append(v.Links, link{"against " + run.Run.ID, "/compare?" + q.Encode()})
+	for _, id := range ids[1:] {
+		v.Links = append(v.Links, link{"against " + id, "/compare?" + url.Values{"run": ids, "base": {id}}.Encode()})
 	}
-	s.render(w, r, shown{Name: "document", Title: v.Title, Place: "runs", Data: v})
+	s.showDocument(w, r, shown{Place: "runs"}, v)
 }
 
 // comparedRuns are the ids that an address names, the base first, else the oldest.
@@ -66,89 +61,4 @@ func comparedRuns(db *store.DB, q url.Values) ([]string, error) {
 		ids = append([]string{base}, slices.DeleteFunc(ids, func(id string) bool { return id == base })...)
 	}
 	return ids, nil
-}
-
-func besideSection(runs []lab.Sealed) page.Section {
-	b := page.NewBody("en")
-	which := report.Table{Head: []string{"", "run", "experiment", "model", "when", "outcome"}}
-	var named []compare.Named
-	for i, s := range runs {
-		name := strconv.Itoa(i + 1)
-		named = append(named, compare.Named{Name: name, Summary: s.Summary})
-		e := s.Run.Experiment
-		which.Rows = append(which.Rows, []string{name, s.Run.ID, e.Name, e.Server.Model + e.Server.BaseURL, s.Run.Epoch.Wall.Local().Format(time.DateTime), outcomeOf(s.Run)})
-	}
-	b.Table("Runs", which)
-	t, reasons := report.Beside(named)
-	b.Table("Figures of each run, and by how much they differ from those of run 1", t)
-	if len(t.Rows) == 0 {
-		b.Text("They have no figure in common.")
-	}
-	for i, reason := range reasons {
-		b.Note(fmt.Sprintf("(%d) %s", i+1, reason))
-	}
-	return b.Section("figures", "Figures")
-}
-
-func outcomeOf(run lab.Run) string {
-	switch {
-	case run.Profile != nil:
-		return "profiled: its server was slowed"
-	case run.Outcome == lab.Complete && !run.Valid():
-		return "INVALID"
-	}
-	return string(run.Outcome)
-}
-
-// differenceSection shows only what is not alike: settings, and the facts of the machine.
-func differenceSection(runs []lab.Sealed) page.Section {
-	b := page.NewBody("en")
-	settings := differ(runs, func(base, other lab.Run) []lab.Difference { return lab.Diff(base.Experiment, other.Experiment) })
-	machine := differ(runs, func(base, other lab.Run) []lab.Difference {
-		return lab.DiffValues(base.Host.Fingerprint(), other.Host.Fingerprint())
-	})
-	settled := differ(runs, func(base, other lab.Run) []lab.Difference {
-		return lab.DiffValues(base.Server.Resolved, other.Server.Resolved)
-	})
-	if len(settings.Rows) == 0 {
-		b.Text("The experiments are the same but for their names.")
-	}
-	b.Table("Settings that differ", settings)
-	b.Table("What the servers settled on themselves, where it differs", settled)
-	b.Table("Facts of the machine that differ", machine)
-	return b.Section("different", "What differs")
-}
-
-// differ lists the values in which any run differs from the first, a column a run.
-func differ(runs []lab.Sealed, diff func(base, other lab.Run) []lab.Difference) report.Table {
-	t := report.Table{Head: []string{""}}
-	values := map[string][]string{}
-	for i := range runs {
-		t.Head = append(t.Head, strconv.Itoa(i+1))
-		for _, d := range diff(runs[0].Run, runs[i].Run) {
-			if values[d.Path] == nil {
-				values[d.Path] = slices.Repeat([]string{""}, len(runs))
-				for j := range runs { // alike where it is not told
-					values[d.Path][j] = d.A
-				}
-			}
-			values[d.Path][i] = d.B
-		}
-	}
-	paths := make([]string, 0, len(values))
-	for path := range values {
-		paths = append(paths, path)
-	}
-	slices.SortFunc(paths, strings.Compare)
-	for _, path := range paths {
-		row := []string{path}
-		for _, v := range values[path] {
-			if v == "" {
-				v = "–"
-			}
-			row = append(row, v)
-		}
-		t.Rows = append(t.Rows, row)
-	}
-	return t
 }

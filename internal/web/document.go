@@ -2,7 +2,9 @@ package web
 
 import (
 	"html/template"
+	"mime"
 	"net/http"
+	"path"
 	"sync"
 	"time"
 
@@ -17,9 +19,50 @@ type documentView struct {
 	AsOf  string
 	Again int // milliseconds after which a live document is worth fetching again; 0: it does not change
 	Links []link
+	Files []link // what the document carries for programs
 }
 
 type link struct{ Text, Address string }
+
+// showDocument shows a document in the shell; with ?file it is the file that lab report writes.
+func (s *Site) showDocument(w http.ResponseWriter, r *http.Request, p shown, v documentView) {
+	if r.URL.Query().Has("file") {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "report-" + path.Base(r.URL.Path) + ".html"}))
+		_ = v.WriteHTML(w) // who has gone away misses it
+		return
+	}
+	if id := r.URL.Query().Get("data"); id != "" {
+		s.serveData(w, r, v.Document, id)
+		return
+	}
+	v.Links = append(v.Links, link{"save as one file", with(r, "file", "")})
+	for _, d := range v.Document.Data {
+		v.Files = append(v.Files, link{d.Title + ": " + d.File, with(r, "data", d.ID)})
+	}
+	p.Name, p.Title, p.Data = "document", v.Title, v
+	s.render(w, r, p)
+}
+
+// serveData is a document for programs that belongs to a page.
+func (s *Site) serveData(w http.ResponseWriter, r *http.Request, doc page.Document, id string) {
+	for _, d := range doc.Data {
+		if d.ID == id {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.File}))
+			w.Write(d.JSON) // who has gone away misses it
+			return
+		}
+	}
+	s.sorry(w, r, http.StatusNotFound, "The page has no data "+id+".", "")
+}
+
+// with is the address of a page with one parameter more.
+func with(r *http.Request, name, value string) string {
+	q := r.URL.Query()
+	q.Set(name, value)
+	return "?" + q.Encode()
+}
 
 // documents keeps those that were made last: one of a long run takes a second of CPU to make, and a reload none.
 type documents struct {
@@ -71,14 +114,13 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 	}
 	run := sealed.Run
 	v := documentView{Document: doc, Links: runLinks(run)}
-	p := shown{Name: "document", Title: doc.Title, Place: "runs"}
+	p := shown{Place: "runs"}
 	if run.Outcome == lab.Live {
 		v.Live, v.AsOf = true, time.Now().Format(time.TimeOnly)
 		v.Again = int(max(renewAtLeast, renewShare*time.Since(began)).Milliseconds())
 		p.Run = id
 	}
-	p.Data = v
-	s.render(w, r, p)
+	s.showDocument(w, r, p, v)
 }
 
 // How often a live document is made again: not often, and never for more than one part in renewShare of a core.

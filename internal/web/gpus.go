@@ -39,6 +39,9 @@ type readings struct {
 	at      time.Time // of the newest
 }
 
+// stale is an age at which a reading says nothing of now any more.
+const stale = 5 * time.Second
+
 // look begins to read where nobody did; the returned function ends it.
 func (g *gpus) look() (end func()) {
 	g.mu.Lock()
@@ -221,6 +224,9 @@ func (g *gpus) view() gpuView {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := gpuView{From: g.now.From, Note: g.now.Note}
+	if time.Since(g.now.at) > stale { // nobody has looked for a while
+		return v
+	}
 	names := slices.Sorted(maps.Keys(g.now.values))
 	for _, name := range names {
 		if strings.HasPrefix(name, "gpu") {

@@ -267,23 +267,3 @@ func (s *Site) profileRow(e *row) []cell {
 func (s *Site) nowPage(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, shown{Name: "now", Title: "Now", Place: "now", Data: s.gpus.view()})
 }
-
-// sweep leads to the runs of a sweep.
-func (s *Site) sweep(w http.ResponseWriter, r *http.Request) {
-	sweep, err := s.DB.ResolveSweep(r.PathValue("id"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, listState{Query: "sweep:" + sweep.ID}.address(), http.StatusSeeOther)
-}
-
-// baseline leads to the runs of a baseline.
-func (s *Site) baseline(w http.ResponseWriter, r *http.Request) {
-	b, err := s.DB.ResolveBaseline(r.PathValue("name"))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	http.Redirect(w, r, listState{Query: "baseline:" + b.Name}.address(), http.StatusSeeOther)
-}

@@ -102,6 +102,9 @@ func (s *Site) Handler() http.Handler {
 	mux.HandleFunc("/now", s.nowPage)
 	mux.HandleFunc("/events", s.events)
 	mux.HandleFunc(s.static+"{name}", serveStatic)
+	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, s.static+"icon.svg", http.StatusFound)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.sorry(w, r, http.StatusNotFound, "There is no page "+r.URL.Path+".", "")
 	})

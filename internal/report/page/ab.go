@@ -57,6 +57,7 @@ func AB(v ABView) Document {
 	d.add(v.Lang, "result", p.Say("Result", "结果"), p.result)
 	d.add(v.Lang, "measured", p.Say("What was measured", "测试内容"), p.measured)
 	d.add(v.Lang, "runs", p.Say("Runs", "各次测试"), p.runs)
+	d.add(v.Lang, "convergence", p.Say("Convergence", "收敛"), p.convergence)
 	d.add(v.Lang, "figures", p.Say("All figures", "全部指标"), p.figures)
 	d.add(v.Lang, "latency", p.Say("Latency", "延迟"), p.latency)
 	d.add(v.Lang, "throughput", p.Say("Throughput and saturation", "吞吐与饱和"), p.throughput)

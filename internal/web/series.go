@@ -1,0 +1,64 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"lab/internal/report/page"
+	"lab/internal/runner"
+)
+
+// ab is the page of an A/B. While it goes on, it is made anew when a run of it has ended.
+func (s *Site) ab(w http.ResponseWriter, r *http.Request) {
+	plan, err := s.DB.ResolvePlan(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if plan.ID != r.PathValue("id") { // a prefix, or @last: the address shall last
+		http.Redirect(w, r, "/ab/"+plan.ID, http.StatusSeeOther)
+		return
+	}
+	s.series(w, r, "ab", plan.ID, func() (page.Document, error) { return page.LoadAB(r.Context(), s.DB, plan, s.asked()) },
+		link{"its runs", listState{Query: "plan:" + plan.ID}.address()})
+}
+
+// sweep is the page of a sweep.
+func (s *Site) sweep(w http.ResponseWriter, r *http.Request) {
+	sweep, err := s.DB.ResolveSweep(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if sweep.ID != r.PathValue("id") {
+		http.Redirect(w, r, "/sweep/"+sweep.ID, http.StatusSeeOther)
+		return
+	}
+	s.series(w, r, "sweeps", sweep.ID, func() (page.Document, error) { return page.LoadSweep(s.DB, sweep, s.asked()) },
+		link{"its runs", listState{Query: "sweep:" + sweep.ID}.address()})
+}
+
+// baseline is the page of a baseline: its last capture, and its configuration over time.
+func (s *Site) baseline(w http.ResponseWriter, r *http.Request) {
+	b, err := s.DB.ResolveBaseline(r.PathValue("name"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.series(w, r, "baselines", b.Name, func() (page.Document, error) { return page.LoadBaseline(s.DB, b, s.asked()) },
+		link{"its runs", listState{Query: `baseline:"` + b.Name + `"`}.address()})
+}
+
+// series shows a document that several runs are in. It is made anew whenever a run has ended.
+func (s *Site) series(w http.ResponseWriter, r *http.Request, place, id string, load func() (page.Document, error), links ...link) {
+	doc, err := s.documents.get(place+" "+id+" "+s.DB.Stamp(), load)
+	var ask *runner.AskError
+	switch {
+	case errors.As(err, &ask): // there is nothing to show yet
+		s.sorry(w, r, http.StatusNotFound, sentence(err), "")
+	case err != nil:
+		s.fail(w, r, err)
+	default:
+		s.showDocument(w, r, shown{Place: place, Renew: "#main"}, documentView{Document: doc, Links: links})
+	}
+}
