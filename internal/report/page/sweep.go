@@ -239,7 +239,9 @@ func gpusOf(r lab.Run) string {
 
 func (p sweepPage) table(b *Body) {
 	parts := report.SweepParts(p.Sweep, p.Cells)
-	b.Parts(p.Say("Each cell: mean ± standard deviation over its runs", "各单元：测试均值 ± 标准差"), report.Of(parts, report.OfCells))
+	for _, part := range report.Of(parts, report.OfCells) {
+		b.long(p.Say("Each cell: mean ± standard deviation over its runs", "各单元：测试均值 ± 标准差"), *part.Table)
+	}
 	b.Parts("", report.Of(parts, report.OfFindings))
 	for _, note := range report.Of(parts, report.OfNotes) {
 		b.Note(note.Text)

@@ -262,7 +262,7 @@ func (p sweepPage) tradeOff(b *Body) {
 		front.Rows = append(front.Rows, append(row, strings.Join(on[cell], ", ")))
 	}
 	b.Figures(figures...)
-	b.Table(p.Say("Cells on a front", "位于前沿的单元"), front)
+	b.long(p.Say("Cells on a front", "位于前沿的单元"), front)
 	b.Note(p.Say("On the front are the cells that no other beats in one of the two figures without losing in the other, by their means over valid runs. Cells near it that differ by less than their runs do may as well be on it: see the ranking.",
 		"前沿上的单元：按有效测试的均值，没有其他单元在一项上更好而另一项不差。与前沿之差小于测试间波动的单元也可能在前沿上，参见排名。"))
 }
@@ -316,16 +316,32 @@ func (p sweepPage) ranking(b *Body) {
 		caption := p.Say("By ", "按") + p.named(f) + p.Say(", ", "，") + p.sense(f)
 		if i == 0 {
 			b.Figures(p.bars(i, f, ranked))
-			b.Table(caption, t)
+			b.long(caption, t)
 			continue
 		}
-		b.Details(caption, func(b *Body) { b.Table(caption, t) })
+		b.Details(caption, func(b *Body) { b.long(caption, t) })
 	}
 	if b.Empty() {
 		return
 	}
 	b.Note(p.Say("“Not told apart”: the 95 % interval of the difference to the first cell holds 0. The intervals are of logarithms over the valid runs, by the noise of the two cells or of all, and widened for the number of pairs of cells, since the first one was picked by the same runs. They show how runs differ, not how starts of a server do: before money is spent on a winner, lab ab of the two says it.",
 		"“无法区分”：与第一名之差的 95 % 区间包含 0。区间按有效测试值的对数计算，波动取两个单元或全部单元的值，并按单元的配对数放宽，因为第一名是由同一批测试选出的。它只反映测试之间的差异，不反映服务端重启之间的差异：在采用优胜者之前，请用 lab ab 比较两者。"))
+}
+
+// openRows is how many rows of a long table are not folded away.
+const openRows = 20
+
+// long puts a table in whose further rows are folded away where it is long.
+func (b *Body) long(caption string, t report.Table) {
+	if len(t.Rows) <= openRows+5 {
+		b.Table(caption, t)
+		return
+	}
+	rest := t
+	t.Rows, rest.Rows = t.Rows[:openRows], t.Rows[openRows:]
+	b.Table(caption, t)
+	more := fmt.Sprintf(b.Say("%d more rows", "另外 %d 行"), len(rest.Rows))
+	b.Details(more, func(b *Body) { b.Table(caption+", "+more, rest) })
 }
 
 func (p sweepPage) standings(figure int, f report.SweepFigure, ranked []compare.Standing) report.Table {
