@@ -13,7 +13,7 @@ import (
 // RefError is a reference that names no run, A/B or sweep, or more than one.
 type RefError struct {
 	Ref        string
-	What       string   // "run", "A/B", "sweep" or "baseline"
+	What       string   // "run", "A/B", "sweep", "baseline", or several of these
 	Candidates []string // of an ambiguous prefix
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -90,35 +91,43 @@ func documentOf(cmd *cobra.Command, refs []string, asked page.Asked) (id string,
 	if err != nil {
 		return "", d, err
 	}
-	return reportOn(cmd, db, refs[0], asked)
+	return reportOn(cmd.Context(), db, refs[0], asked)
 }
 
-// reportOn makes the page of what a reference means in the store: a run, an A/B, a sweep, or the name of a baseline. Where
-// it is none of these, what is wrong with it as a run is told.
-func reportOn(cmd *cobra.Command, db *store.DB, ref string, asked page.Asked) (string, page.Document, error) {
-	ctx := cmd.Context()
-	var unknown *store.RefError
+// reportOn makes the page of what a reference means in the store: a run, an A/B, a sweep, or the name of a baseline.
+func reportOn(ctx context.Context, db *store.DB, ref string, asked page.Asked) (name string, d page.Document, err error) {
 	id, none := db.Resolve(ref)
 	if none == nil {
-		d, err := page.LoadRun(ctx, db, id, asked)
+		d, err = page.LoadRun(ctx, db, id, asked)
 		return id, d, err
 	}
-	if !errors.As(none, &unknown) {
-		return "", page.Document{}, none
-	}
-	if plan, err := db.ResolvePlan(ref); err == nil {
-		d, err := page.LoadAB(ctx, db, plan, asked)
+	plan, err := db.ResolvePlan(ref)
+	if err == nil {
+		d, err = page.LoadAB(ctx, db, plan, asked)
 		return plan.ID, d, err
 	}
-	if sweep, err := db.ResolveSweep(ref); err == nil {
-		d, err := page.LoadSweep(db, sweep, asked)
+	sweep, errSweep := db.ResolveSweep(ref)
+	if errSweep == nil {
+		d, err = page.LoadSweep(db, sweep, asked)
 		return sweep.ID, d, err
 	}
-	if was, err := db.ResolveBaseline(ref); err == nil {
-		d, err := page.LoadBaseline(db, was, asked)
+	was, errBaseline := db.ResolveBaseline(ref)
+	if errBaseline == nil {
+		d, err = page.LoadBaseline(db, was, asked)
 		return was.Name, d, err
 	}
-	return "", page.Document{}, none
+	return "", d, nothingCalled(ref, none, err, errSweep, errBaseline)
+}
+
+// nothingCalled says what is wrong with a reference, from what was answered to each way of reading it.
+func nothingCalled(ref string, answers ...error) error {
+	for _, err := range answers {
+		var unknown *store.RefError
+		if !errors.As(err, &unknown) || len(unknown.Candidates) > 0 {
+			return err
+		}
+	}
+	return &store.RefError{Ref: ref, What: "run, A/B, sweep, baseline or file"}
 }
 
 func reportOnTrace(cmd *cobra.Command, path string, asked page.Asked) (page.Document, error) {

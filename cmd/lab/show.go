@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lab/internal/correlate"
+	"lab/internal/lab"
 	"lab/internal/readout"
 	"lab/internal/report"
 	"lab/store"
@@ -22,10 +23,10 @@ func newShow() *cobra.Command {
 	var o showOptions
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a run, or the verdict of an A/B",
+		Short: "Show a run, the verdict of an A/B, or the cells of a sweep",
 		Long: `Show a run: what was asked, what the server said of itself, the numbers and what is doubtful about them,
 and small pictures of what changed over time and of how TTFT lies (--json holds their data).
-ID is a run's or an A/B's, any unique prefix of it, @last or @last~1. With --hardware: what the GPU, the host
+ID is a run's, an A/B's or a sweep's, any unique prefix of it, @last or @last~1 (of the runs). With --hardware: what the GPU, the host
 and the engine did beside the load, where the energy went, and what each stall of the streams goes back to.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return show(cmd, args[0], o) },
@@ -50,6 +51,9 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 			}
 			return printVerdict(cmd, db, plan, o.json, gateOptions{})
 		}
+		if sweep, sweepErr := db.ResolveSweep(ref); sweepErr == nil {
+			return showSweep(cmd, db, sweep, o)
+		}
 	}
 	if err != nil {
 		return err
@@ -61,6 +65,21 @@ func show(cmd *cobra.Command, ref string, o showOptions) error {
 		return showHardware(cmd, db, id, o.json)
 	}
 	return showRun(cmd, db, id, o.json)
+}
+
+// showSweep prints the table of a sweep from the store, however far it has come.
+func showSweep(cmd *cobra.Command, db *store.DB, sweep lab.Sweep, o showOptions) error {
+	if o.log || o.hardware {
+		return &usageError{fmt.Errorf("lab show: %s is a sweep, which has many runs: name one of them for its log or its hardware", sweep.ID)}
+	}
+	cells, err := readout.Sweep(db, sweep)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return report.SweepJSON(cmd.OutOrStdout(), sweep, cells)
+	}
+	return report.Sweep(cmd.OutOrStdout(), sweep, cells, look(cmd))
 }
 
 // jsonWindows is how many windows of time a document has at most.

@@ -162,23 +162,26 @@ func documents() map[string]Document {
 
 func TestPagesReadInLightAndDarkOnNarrowAndWideScreens(t *testing.T) {
 	for name, document := range documents() {
-		t.Run(name, func(t *testing.T) {
-			p := open(t, document)
-			for _, width := range []int64{1440, 390} {
-				for _, theme := range []string{"light", "dark"} {
-					where := fmt.Sprintf("%s-%d-%s", name, width, theme)
-					p.do(chromedp.EmulateViewport(width, 900))
-					if theme == "dark" {
-						p.do(media(dark()))
-					} else {
-						p.do(media())
-					}
-					p.fits(where)
-					p.shot(where)
-					p.accessible(where)
-				}
+		t.Run(name, func(t *testing.T) { open(t, document).reads(name) })
+	}
+}
+
+// reads looks at a page in every light and width.
+func (p *shown) reads(name string) {
+	p.Helper()
+	for _, width := range []int64{1440, 390} {
+		for _, theme := range []string{"light", "dark"} {
+			where := fmt.Sprintf("%s-%d-%s", name, width, theme)
+			p.do(chromedp.EmulateViewport(width, 900))
+			if theme == "dark" {
+				p.do(media(dark()))
+			} else {
+				p.do(media())
 			}
-		})
+			p.fits(where)
+			p.shot(where)
+			p.accessible(where)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -239,7 +238,9 @@ func gpusOf(r lab.Run) string {
 
 func (p sweepPage) table(b *Body) {
 	parts := report.SweepParts(p.Sweep, p.Cells)
-	b.Parts(p.Say("Each cell: mean ± standard deviation over its runs", "各单元：测试均值 ± 标准差"), report.Of(parts, report.OfCells))
+	for _, part := range report.Of(parts, report.OfCells) {
+		b.long(p.Say("Each cell: mean ± standard deviation over its runs", "各单元：测试均值 ± 标准差"), *part.Table)
+	}
 	b.Parts("", report.Of(parts, report.OfFindings))
 	for _, note := range report.Of(parts, report.OfNotes) {
 		b.Note(note.Text)
@@ -360,56 +361,4 @@ func (p sweepPage) reproduce(b *Body) {
 	b.Code(p.Say("The same sweep again, with the same prompts and arrival times", "以相同的提示词与到达时间重做此扫描"), line)
 	b.Code(p.Say("Only what is missing", "只补测缺失部分"), "lab sweep --resume="+p.Sweep.ID)
 	b.Note(p.Say("The experiment of every cell is in the data below.", "每个单元的完整实验配置见下方数据。"))
-}
-
-// varied is a key that a sweep varies, with its values in the order of the file.
-type varied struct {
-	path, name string
-	values     []string
-}
-
-// paths are the keys that take more than one value. A key goes by its last word, unless two have the same.
-func paths(cells []report.SweptCell) []varied {
-	var all []varied
-	for _, c := range cells {
-		for _, v := range c.Cell.Values {
-			i := slices.IndexFunc(all, func(k varied) bool { return k.path == v.Path })
-			if i < 0 {
-				i, all = len(all), append(all, varied{path: v.Path})
-			}
-			if !slices.Contains(all[i].values, v.Value) {
-				all[i].values = append(all[i].values, v.Value)
-			}
-		}
-	}
-	all = slices.DeleteFunc(all, func(k varied) bool { return len(k.values) < 2 })
-	for i := range all {
-		all[i].name = last(all[i].path)
-		for j := range all {
-			if i != j && last(all[j].path) == all[i].name {
-				all[i].name = all[i].path
-			}
-		}
-	}
-	return all
-}
-
-func last(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
-
-// of is the place of a cell among the values of a key; -1 where it does not say.
-func (k varied) of(c lab.Cell) int {
-	for _, v := range c.Values {
-		if v.Path == k.path {
-			return slices.Index(k.values, v.Value)
-		}
-	}
-	return -1
-}
-
-// meanOf is the mean of values, NaN of none.
-func meanOf(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	return mean(values)
 }

@@ -5,229 +5,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"lab/internal/compare"
 	"lab/internal/report"
 	"lab/internal/report/chart"
 )
-
-// matrix draws the figures over the keys that vary: as maps over two of them, as lines over one.
-func (p sweepPage) matrix(b *Body) {
-	rows, columns, rest := p.axes()
-	if len(columns.values) == 0 {
-		return
-	}
-	if len(rows.values) > 0 {
-		var maps []chart.Figure
-		for i, f := range p.figures {
-			maps = append(maps, p.heat(i, f, rows, columns, rest))
-		}
-		b.Figures(maps...)
-	}
-	var lines []chart.Figure
-	for i, f := range p.figures {
-		lines = append(lines, p.lines(i, f, rows, columns))
-	}
-	b.Figures(lines...)
-	if len(rest) > 0 {
-		b.Note(p.Say("Further keys vary too (", "还有其他变化的参数（") + strings.Join(rest, ", ") + p.Say("): a map shows the best of the cells that share a place, its tip says which.", "）：同一位置有多个单元时显示最好的一个，提示中有其名称。"))
-	}
-}
-
-// axes picks the two keys whose values tell all cells apart, else those with the most values; the one with more values goes
-// across. rest are the names of the others.
-func (p sweepPage) axes() (rows, columns varied, rest []string) {
-	keys := paths(p.Cells)
-	slices.SortStableFunc(keys, func(a, b varied) int {
-		return cmp.Or(cmp.Compare(len(b.values), len(a.values)), cmp.Compare(boolToInt(b.numeric()), boolToInt(a.numeric())))
-	})
-	switch len(keys) {
-	case 0:
-		return rows, columns, nil
-	case 1:
-		return rows, keys[0], nil
-	}
-	first, second, unique := 0, 1, false
-	for i := range keys {
-		for j := i + 1; j < len(keys) && !unique; j++ {
-			if p.tellApart(keys[i], keys[j]) {
-				first, second, unique = i, j, true
-			}
-		}
-	}
-	if !unique {
-		for i, k := range keys {
-			if i != first && i != second {
-				rest = append(rest, k.name)
-			}
-		}
-	}
-	return keys[second], keys[first], rest
-}
-
-func boolToInt(v bool) int {
-	if v {
-		return 1
-	}
-	return 0
-}
-
-func (p sweepPage) tellApart(a, b varied) bool {
-	taken := map[[2]int]bool{}
-	for _, c := range p.Cells {
-		place := [2]int{a.of(c.Cell), b.of(c.Cell)}
-		if taken[place] {
-			return false
-		}
-		taken[place] = true
-	}
-	return true
-}
-
-// numeric says whether all values are numbers.
-func (k varied) numeric() bool {
-	return !slices.ContainsFunc(k.values, func(v string) bool {
-		_, err := strconv.ParseFloat(v, 64)
-		return err != nil
-	})
-}
-
-func (p sweepPage) sense(f report.SweepFigure) string {
-	if f.Higher {
-		return p.Say("higher is better", "越高越好")
-	}
-	return p.Say("lower is better", "越低越好")
-}
-
-// title and named are what a figure is called, by itself and within a sentence.
-func (p sweepPage) title(f report.SweepFigure) string {
-	switch {
-	case f.Share:
-		return p.Say("Goodput", "有效吞吐率")
-	case f.Higher:
-		return p.Say("Output throughput", "输出吞吐量")
-	}
-	return p.Say("Mean ", "平均 ") + f.Name
-}
-
-func (p sweepPage) named(f report.SweepFigure) string {
-	switch {
-	case f.Share:
-		return p.Say("goodput", "有效吞吐率")
-	case f.Higher:
-		return p.Say("output throughput", "输出吞吐量")
-	}
-	return p.Say("mean ", "平均 ") + f.Name
-}
-
-// heat is a map of a figure over two keys.
-func (p sweepPage) heat(figure int, f report.SweepFigure, rows, columns varied, rest []string) chart.Figure {
-	h := chart.Heat{Title: f.Unit}
-	best := make([][]int, len(rows.values)) // the cell that a place shows; -1: none
-	for r := range rows.values {
-		h.Values, best[r] = append(h.Values, slices.Repeat([]float64{math.NaN()}, len(columns.values))), slices.Repeat([]int{-1}, len(columns.values))
-	}
-	for i, c := range p.Cells {
-		r, k, v := rows.of(c.Cell), columns.of(c.Cell), meanOf(p.values[figure][i])
-		if r < 0 || k < 0 || math.IsNaN(v) {
-			continue
-		}
-		if old := h.Values[r][k]; math.IsNaN(old) || (v > old) == f.Higher {
-			h.Values[r][k], best[r][k] = v, i
-		}
-	}
-	h.Tip = func(r, k int) string { return p.tip(best[r][k], figure) }
-	sub := p.sense(f) + p.Say("; mean over the valid runs of a cell", "；单元内有效测试的均值")
-	if len(rest) > 0 {
-		sub += p.Say("; of the best cell at a place", "；同一位置取最好的单元")
-	}
-	panel := chart.Panel{Title: fmt.Sprintf("%s (%s)", p.title(f), f.Unit), Subtitle: sub, X: chart.Axis{Title: columns.name, Categories: columns.values}, Y: chart.Axis{Title: rows.name, Categories: rows.values},
-		Layers: []chart.Layer{h}, Empty: p.without(figure)}
-	return chart.Figure{ID: fmt.Sprintf("map%d", figure+1), PanelHeight: min(420, 150+46*float64(len(rows.values))), Panels: []chart.Panel{panel}}
-}
-
-// tip is a cell with its figures.
-func (p sweepPage) tip(cell, figure int) string {
-	if cell < 0 {
-		return ""
-	}
-	lines := []string{p.Cells[cell].Cell.Name}
-	for i, f := range p.figures {
-		if v := p.values[i][cell]; len(v) > 0 {
-			lines = append(lines, fmt.Sprintf("%s %s %s (n = %d)", f.Name, report.MeanAndSpread(v), f.Unit, len(v)))
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// without says why there is nothing to draw; "" where there is.
-func (p sweepPage) without(figure int) string {
-	if slices.ContainsFunc(p.values[figure], func(v []float64) bool { return len(v) > 0 }) {
-		return ""
-	}
-	return p.Say("no data: no valid run", "无数据：没有有效的测试")
-}
-
-// lines is a figure over one key, a line for each value of the other.
-func (p sweepPage) lines(figure int, f report.SweepFigure, rows, columns varied) chart.Figure {
-	x := chart.Axis{Title: columns.name, Categories: columns.values}
-	if columns.numeric() {
-		x = chart.Axis{Title: columns.name}
-		for _, v := range columns.values {
-			at, _ := strconv.ParseFloat(v, 64)
-			x.Ticks = append(x.Ticks, at)
-		}
-		least, most := slices.Min(x.Ticks), slices.Max(x.Ticks)
-		x.Log = least > 0 && most/least >= 8
-	}
-	names := []string{""}
-	if len(rows.values) > 0 {
-		names = rows.values
-	}
-	var layers []chart.Layer
-	for r, name := range names {
-		line := chart.Series{Name: strings.TrimSpace(rows.name + " " + name), Style: chart.Style(r)}
-		if !columns.numeric() {
-			line.Draw = chart.Dots // nothing lies between two names
-		}
-		for i, c := range p.Cells {
-			k, v := columns.of(c.Cell), p.values[figure][i]
-			if k < 0 || len(v) == 0 || len(rows.values) > 0 && rows.of(c.Cell) != r {
-				continue
-			}
-			at := float64(k)
-			if columns.numeric() {
-				at = x.Ticks[k]
-			}
-			m, sd := mean(v), deviation(v)
-			line.Points = append(line.Points, chart.Point{X: at, Y: m, Low: m - sd, High: m + sd, Tip: p.tip(i, figure)})
-		}
-		slices.SortStableFunc(line.Points, func(a, b chart.Point) int { return cmp.Compare(a.X, b.X) })
-		if len(line.Points) > 0 {
-			layers = append(layers, line)
-		}
-	}
-	sub := p.sense(f)
-	if p.Sweep.Repeats > 1 {
-		sub += p.Say("; mean ± 1 sd over the valid runs of a cell", "；单元内有效测试的均值 ±1 标准差")
-	}
-	panel := chart.Panel{Title: fmt.Sprintf("%s (%s)", p.title(f), f.Unit), Subtitle: sub, X: x, Y: chart.Axis{Title: f.Unit, Zero: true}, Layers: layers, Empty: p.without(figure)}
-	return chart.Figure{ID: fmt.Sprintf("line%d", figure+1), Panels: []chart.Panel{panel}}
-}
-
-// deviation is the standard deviation of values; 0 below two.
-func deviation(v []float64) float64 {
-	if len(v) < 2 {
-		return 0
-	}
-	m, sum := mean(v), 0.0
-	for _, one := range v {
-		sum += (one - m) * (one - m)
-	}
-	return math.Sqrt(sum / float64(len(v)-1))
-}
 
 // tradeOff draws throughput against each latency, with the front of the cells that nothing beats.
 func (p sweepPage) tradeOff(b *Body) {
@@ -262,7 +45,7 @@ func (p sweepPage) tradeOff(b *Body) {
 		front.Rows = append(front.Rows, append(row, strings.Join(on[cell], ", ")))
 	}
 	b.Figures(figures...)
-	b.Table(p.Say("Cells on a front", "位于前沿的单元"), front)
+	b.long(p.Say("Cells on a front", "位于前沿的单元"), front)
 	b.Note(p.Say("On the front are the cells that no other beats in one of the two figures without losing in the other, by their means over valid runs. Cells near it that differ by less than their runs do may as well be on it: see the ranking.",
 		"前沿上的单元：按有效测试的均值，没有其他单元在一项上更好而另一项不差。与前沿之差小于测试间波动的单元也可能在前沿上，参见排名。"))
 }
@@ -316,16 +99,32 @@ func (p sweepPage) ranking(b *Body) {
 		caption := p.Say("By ", "按") + p.named(f) + p.Say(", ", "，") + p.sense(f)
 		if i == 0 {
 			b.Figures(p.bars(i, f, ranked))
-			b.Table(caption, t)
+			b.long(caption, t)
 			continue
 		}
-		b.Details(caption, func(b *Body) { b.Table(caption, t) })
+		b.Details(caption, func(b *Body) { b.long(caption, t) })
 	}
 	if b.Empty() {
 		return
 	}
 	b.Note(p.Say("“Not told apart”: the 95 % interval of the difference to the first cell holds 0. The intervals are of logarithms over the valid runs, by the noise of the two cells or of all, and widened for the number of pairs of cells, since the first one was picked by the same runs. They show how runs differ, not how starts of a server do: before money is spent on a winner, lab ab of the two says it.",
 		"“无法区分”：与第一名之差的 95 % 区间包含 0。区间按有效测试值的对数计算，波动取两个单元或全部单元的值，并按单元的配对数放宽，因为第一名是由同一批测试选出的。它只反映测试之间的差异，不反映服务端重启之间的差异：在采用优胜者之前，请用 lab ab 比较两者。"))
+}
+
+// openRows is how many rows of a long table are not folded away.
+const openRows = 20
+
+// long puts a table in whose further rows are folded away where it is long.
+func (b *Body) long(caption string, t report.Table) {
+	if len(t.Rows) <= openRows+5 {
+		b.Table(caption, t)
+		return
+	}
+	rest := t
+	t.Rows, rest.Rows = t.Rows[:openRows], t.Rows[openRows:]
+	b.Table(caption, t)
+	more := fmt.Sprintf(b.Say("%d more rows", "另外 %d 行"), len(rest.Rows))
+	b.Details(more, func(b *Body) { b.Table(caption+", "+more, rest) })
 }
 
 func (p sweepPage) standings(figure int, f report.SweepFigure, ranked []compare.Standing) report.Table {
@@ -382,4 +181,24 @@ func (p sweepPage) bars(figure int, f report.SweepFigure, ranked []compare.Stand
 	panel := chart.Panel{Title: fmt.Sprintf(p.Say("The first %d by %s", "前 %d 名：%s"), len(ranked), p.named(f)), Subtitle: sub,
 		X: chart.Axis{Title: f.Unit}, Y: axis, Layers: []chart.Layer{bars}}
 	return chart.Figure{ID: fmt.Sprintf("ranking%d", figure+1), PanelWidth: 900, PanelHeight: 90 + 30*float64(len(ranked)), Panels: []chart.Panel{panel}}
+}
+
+// deviation is the standard deviation of values; 0 below two.
+func deviation(v []float64) float64 {
+	if len(v) < 2 {
+		return 0
+	}
+	m, sum := mean(v), 0.0
+	for _, one := range v {
+		sum += (one - m) * (one - m)
+	}
+	return math.Sqrt(sum / float64(len(v)-1))
+}
+
+// meanOf is the mean of values, NaN of none.
+func meanOf(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	return mean(values)
 }
