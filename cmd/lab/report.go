@@ -44,6 +44,11 @@ set beside the last baseline of the same load on the same machine, where there i
 			if o.lang != "en" && o.lang != "zh" {
 				return &usageError{fmt.Errorf("lab report: --lang is %q; it is en or zh", o.lang)}
 			}
+			if o.out != "" && o.out != "-" {
+				if err := writable(o.out); err != nil {
+					return &usageError{fmt.Errorf("lab report: --output %s: %w", o.out, err)}
+				}
+			}
 			return writeReport(cmd, args, o)
 		},
 	}

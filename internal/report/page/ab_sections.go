@@ -244,5 +244,13 @@ func (p abPage) reproduce(b *Body) {
 	b.Text(p.Say("On another machine: both experiments as files, everything said, and the command.", "在另一台机器上：两个完整的实验文件与命令。"))
 	b.experimentFile("a.yaml", p.verdict.Plan.A)
 	b.experimentFile("b.yaml", p.verdict.Plan.B)
-	b.Code("", "lab ab --plan "+shell(p.verdict.Plan.Name)+" a.yaml b.yaml")
+	b.Code("", "lab ab"+howLong(p.verdict.Plan)+" a.yaml b.yaml")
+}
+
+// howLong is the flag of lab ab that asks for a plan again.
+func howLong(plan lab.Plan) string {
+	if slices.Contains([]string{"quick", "standard", "strict"}, plan.Name) {
+		return " --plan " + plan.Name
+	}
+	return fmt.Sprintf(" --pairs %d", plan.Pairs)
 }
