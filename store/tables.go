@@ -150,6 +150,9 @@ func pageFor(rows int) int {
 	return min(max(least, rows*wide), pageSize)
 }
 
+// chunkSize is what the encoder takes at a time for the finished pages of each column.
+const chunkSize = 16 << 10
+
 // stepRows is how many rows are taken between two rests: some 50 µs.
 const stepRows = 256
 
@@ -158,7 +161,8 @@ func encodeRows[T any](b batch, table string, rows []T, rest func()) error {
 		return nil
 	}
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(resting{&parquet.Zstd, rest}), parquet.PageBufferSize(pageFor(len(rows))))
+	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(resting{&parquet.Zstd, rest}),
+		parquet.PageBufferSize(pageFor(len(rows))), parquet.ColumnPageBuffers(parquet.NewChunkBufferPool(chunkSize)))
 	for step := range slices.Chunk(rows, stepRows) {
 		if _, err := w.Write(step); err != nil {
 			return fmt.Errorf("encode %s: %w", table, err)
