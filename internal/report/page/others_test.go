@@ -91,6 +91,12 @@ func TestAnyMatrixHasItsPictures(t *testing.T) {
 		if got := strings.Contains(page, "mean over the valid runs of a cell"); got != c.maps {
 			t.Errorf("%s: has maps: %t", name, got)
 		}
+		if got := strings.Contains(page, "Along with these two vary"); got != (name == "together") {
+			t.Errorf("%s: says that a key varies along: %t", name, got)
+		}
+		if !strings.Contains(page, "one run a cell: no noise known") != (len(c.cells) == 1) {
+			t.Errorf("%s: what is said of the noise is wrong", name)
+		}
 		if got := strings.Contains(page, "Further keys vary too"); got != c.note {
 			t.Errorf("%s: says that a place shows the best of several: %t", name, got)
 		}

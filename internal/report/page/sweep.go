@@ -117,13 +117,17 @@ func (p sweepPage) overview(b *Body) {
 			name = p.Say("Highest ", "最高 ") + p.named(f)
 		}
 		tile := Tile{Name: name, Value: chart.Format(best.Mean) + " " + f.Unit, Note: fmt.Sprintf("%s, n = %d", p.Cells[best.Place].Cell.Name, best.N)}
-		alike := 0
+		alike, noisy := 0, false
 		for _, other := range ranked[1:] {
+			noisy = noisy || other.Low != nil
 			if !other.Told {
 				alike++
 			}
 		}
-		if alike > 0 {
+		switch {
+		case alike > 0 && !noisy:
+			tile.Change, tile.Kind = p.Say("one run a cell: no noise known", "每单元一次测试：波动未知"), "unsure"
+		case alike > 0:
 			tile.Change, tile.Kind = fmt.Sprintf(p.Say("not told apart from %d others", "与另外 %d 个无法区分"), alike), "unsure"
 		}
 		tiles = append(tiles, tile)

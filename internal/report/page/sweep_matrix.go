@@ -15,7 +15,11 @@ import (
 
 // matrix draws the figures over the keys that vary: as maps over two of them, as lines over one.
 func (p sweepPage) matrix(b *Body) {
-	rows, columns, rest := p.axes()
+	rows, columns, others, unique := p.axes()
+	rest := others
+	if unique {
+		rest = nil
+	}
 	if len(columns.values) == 0 {
 		return
 	}
@@ -31,25 +35,28 @@ func (p sweepPage) matrix(b *Body) {
 		lines = append(lines, p.lines(i, f, rows, columns))
 	}
 	b.Figures(lines...)
-	if len(rest) > 0 {
+	switch {
+	case len(rest) > 0:
 		b.Note(p.Say("Further keys vary too (", "还有其他变化的参数（") + strings.Join(rest, ", ") + p.Say("): a map shows the best of the cells that share a place, its tip says which.", "）：同一位置有多个单元时显示最好的一个，提示中有其名称。"))
+	case len(others) > 0:
+		b.Note(p.Say("Along with these two vary: ", "随这两个参数一同变化：") + strings.Join(others, ", ") + ".")
 	}
 }
 
-// axes picks the two keys whose values tell all cells apart, else those with the most values; the one with more values goes
-// across. rest are the names of the others.
-func (p sweepPage) axes() (rows, columns varied, rest []string) {
+// axes picks the two keys whose values tell all cells apart, else (not unique) those with the most values; the one with more
+// values goes across. others are the names of the other keys.
+func (p sweepPage) axes() (rows, columns varied, others []string, unique bool) {
 	keys := paths(p.Cells)
 	slices.SortStableFunc(keys, func(a, b varied) int {
 		return cmp.Or(cmp.Compare(len(b.values), len(a.values)), cmp.Compare(boolToInt(b.numeric()), boolToInt(a.numeric())))
 	})
 	switch len(keys) {
 	case 0:
-		return rows, columns, nil
+		return rows, columns, nil, true
 	case 1:
-		return rows, keys[0], nil
+		return rows, keys[0], nil, true
 	}
-	first, second, unique := 0, 1, false
+	first, second := 0, 1
 	for i := range keys {
 		for j := i + 1; j < len(keys) && !unique; j++ {
 			if p.tellApart(keys[i], keys[j]) {
@@ -57,14 +64,12 @@ func (p sweepPage) axes() (rows, columns varied, rest []string) {
 			}
 		}
 	}
-	if !unique {
-		for i, k := range keys {
-			if i != first && i != second {
-				rest = append(rest, k.name)
-			}
+	for i, k := range keys {
+		if i != first && i != second {
+			others = append(others, k.name)
 		}
 	}
-	return keys[second], keys[first], rest
+	return keys[second], keys[first], others, unique
 }
 
 func boolToInt(v bool) int {
