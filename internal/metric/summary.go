@@ -137,15 +137,19 @@ func (w *window) figures() []lab.Figure {
 	return all
 }
 
-// Values are those of a quantity ("ttft", "tpot", "itl" or "e2el") in seconds, over the successful requests of a phase.
-func Values(requests []lab.RequestRecord, phase, quantity string) []float64 {
-	w := window{}
+// Values are those of each quantity ("ttft", "tpot", "itl" and "e2el") in seconds, over the successful requests of a phase.
+func Values(requests []lab.RequestRecord, phase string) map[string][]float64 {
+	w := window{requests: make([]lab.RequestRecord, 0, len(requests))}
 	for _, r := range requests {
 		if r.Phase == phase {
 			w.requests = append(w.requests, r)
 		}
 	}
-	return w.values(quantity)
+	all := map[string][]float64{}
+	for _, q := range quantities {
+		all[q.name] = w.values(q.name)
+	}
+	return all
 }
 
 // values of a quantity in seconds, over the successful requests.

@@ -31,9 +31,8 @@ func (p abPage) figures(b *Body) {
 // Latencies are the values that the distributions of an A/B are drawn of: of a run that counts, by quantity, in seconds.
 func Latencies(requests []lab.RequestRecord, phase string) map[string]Picked {
 	values := map[string]Picked{}
-	for _, q := range quantities {
-		all := metric.Values(requests, phase, q.name)
-		values[q.name] = Picked{evenly(all, pooledPerRun), len(all)}
+	for name, all := range metric.Values(requests, phase) {
+		values[name] = Picked{evenly(all, pooledPerRun), len(all)}
 	}
 	return values
 }

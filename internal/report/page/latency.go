@@ -22,8 +22,9 @@ func (p runPage) latency(b *Body) {
 		parts := phaseOf(report.Of(p.parts, report.OfLatency), t.Phase)
 		b.Parts(p.Say("Latencies of phase ", "延迟，阶段 ")+t.Phase, parts)
 		var figures []chart.Figure
+		of := metric.Values(p.Tables.Requests, t.Phase)
 		for _, q := range quantities {
-			values := scaled(metric.Values(p.Tables.Requests, t.Phase, q.name), q.scale)
+			values := scaled(of[q.name], q.scale)
 			if len(values) < fewestDrawn {
 				continue
 			}

@@ -84,7 +84,6 @@ const labPage = (() => {
       const axis = { stroke: () => css("--chart-muted"), grid: { stroke: () => css("--chart-mesh"), width: 1 }, ticks: { stroke: () => css("--chart-axis"), width: 1, size: 4 }, font: "11px sans-serif" };
       const values = (_, splits) => splits.map((v) => (v === null ? "" : written(v)));
       const range = (_, low, high) => {
-        if (data.top) return [0, data.top];
         if (low === null || high === null) return [0, 1];
         if (low === high) return [Math.min(low, 0), high > 0 ? high * 1.15 : 1];
         return uPlot.rangeNum(data.zero ? Math.min(0, low) : low, high, 0.1, data.zero);
@@ -128,6 +127,8 @@ const labPage = (() => {
         if (name) {
           ctx.globalAlpha = 1;
           ctx.fillStyle = css("--chart-muted");
+          ctx.textAlign = "left";
+          ctx.textBaseline = "alphabetic";
           ctx.font = 11 * devicePixelRatio + "px sans-serif";
           if (ctx.measureText(name).width < right - left - 8) ctx.fillText(name, left + 4 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
         }

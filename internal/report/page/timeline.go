@@ -31,7 +31,6 @@ type Stretch struct {
 type Panel struct {
 	Title string // with the unit: "TTFT (ms)"
 	Zero  bool   // the axis starts at zero
-	Top   float64
 	Lines []Line
 	Marks []Stretch // stalls, events: shaded, with a name to be shown
 	Mark  string    // what the marks are, for the legend
@@ -88,12 +87,8 @@ func (t Timeline) picture(id string, p Panel) chart.Figure {
 		}
 		layers = append(layers, s)
 	}
-	y := chart.Axis{Zero: p.Zero}
-	if p.Top > 0 {
-		y.Max = p.Top
-	}
 	return chart.Figure{ID: id, PanelWidth: 1000, PanelHeight: 170, Description: p.Title + ", " + t.Origin, Panels: []chart.Panel{{
-		X: chart.Axis{Title: t.Short, Min: t.From, Max: t.To}, Y: y, Layers: layers,
+		X: chart.Axis{Title: t.Short, Min: t.From, Max: t.To}, Y: chart.Axis{Zero: p.Zero}, Layers: layers,
 	}}}
 }
 
@@ -118,7 +113,6 @@ type (
 	panelData struct {
 		Title string     `json:"title"`
 		Zero  bool       `json:"zero,omitempty"`
-		Top   float64    `json:"top,omitempty"`
 		Lines []lineData `json:"lines"`
 		Marks []Stretch  `json:"marks,omitempty"`
 		Mark  string     `json:"mark,omitempty"`
@@ -159,7 +153,7 @@ func (n numbers) MarshalJSON() ([]byte, error) {
 func (t Timeline) data() timelineData {
 	d := timelineData{t.Title, t.Origin, t.From, t.To, list(t.Bands), []panelData{}}
 	for _, p := range t.Panels {
-		one := panelData{Title: p.Title, Zero: p.Zero, Top: p.Top, Lines: []lineData{}, Marks: p.Marks, Mark: p.Mark}
+		one := panelData{Title: p.Title, Zero: p.Zero, Lines: []lineData{}, Marks: p.Marks, Mark: p.Mark}
 		for _, l := range p.Lines {
 			at, v := thin(l.At, l.V, linePoints)
 			one.Lines = append(one.Lines, lineData{l.Name, int(l.Style), l.Steps, numbers{at, 3}, numbers{v, -1}})
