@@ -20,7 +20,7 @@ test:
 	CGO_ENABLED=0 go build ./...
 	go test $(LDFLAGS) ./...
 	LAB_TEST_ALONE=1 go test $(LDFLAGS) -count=1 -v -run '^$(ALONE)$$' ./cmd/lab
-	go test -race $(LDFLAGS) ./internal/live ./internal/runner ./loadgen ./store ./gpu ./supervisor
+	go test -race $(LDFLAGS) ./internal/live ./internal/web ./internal/runner ./loadgen ./store ./gpu ./supervisor
 
 demo: build
 	bin/lab demo

@@ -8,12 +8,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"lab/internal/lab"
 )
 
-// DB is a folder of records.
-type DB struct{ dir string }
+// DB is a folder of records. Its methods may be called from any goroutine.
+type DB struct {
+	dir string
+
+	mu     sync.Mutex        // guards listed
+	listed map[string]listed // lines of the catalog that were read before, by ID
+}
 
 // DefaultDir is where records are kept unless the user says otherwise: $LAB_DIR, else $XDG_DATA_HOME/lab, else
 // ~/.local/share/lab.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"lab/internal/lab"
+	"lab/internal/web"
 	"lab/store"
 )
 
@@ -73,4 +76,51 @@ func manyRuns(tb testing.TB, dir string, n int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// What lab ui does for the list of 10 000 runs: from its start to the first page; again after a run has ended; for a letter typed.
+func BenchmarkTenThousandRuns(b *testing.B) {
+	dir := b.TempDir()
+	manyRuns(b, dir, 10_000)
+	ask := func(site *web.Site, path string) {
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		site.Handler().ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+	open := func() *web.Site {
+		db, err := store.Open(dir)
+		if err != nil {
+			b.Fatal(err)
+		}
+		site, err := web.New(web.Options{DB: db})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return site
+	}
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			ask(open(), "/")
+		}
+	})
+	b.Run("again", func(b *testing.B) { // a run has ended since
+		site := open()
+		for i := 0; b.Loop(); i++ {
+			if err := os.Chtimes(filepath.Join(dir, "runs"), time.Time{}, time.Unix(int64(i), 0)); err != nil {
+				b.Fatal(err)
+			}
+			ask(site, "/")
+		}
+	})
+	b.Run("letter", func(b *testing.B) {
+		site := open()
+		ask(site, "/")
+		for b.Loop() {
+			ask(site, "/?q=llama+nightly+ttft<30ms")
+		}
+	})
 }

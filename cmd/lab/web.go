@@ -63,6 +63,7 @@ func ui(cmd *cobra.Command, listen string) error {
 	}
 	yield()
 	fmt.Fprintln(cmd.OutOrStdout(), host.url(l.Addr(), o.Token))
+	fmt.Fprintf(cmd.ErrOrStderr(), "lab: shows %s; Ctrl-C ends it\n", db.Dir())
 	return serveUntil(cmd.Context(), l, site.Handler())
 }
 

@@ -97,7 +97,15 @@ func (s *Site) asked() page.Asked { return page.Asked{Lang: "en", Lab: s.Version
 
 // run is the page of one run.
 func (s *Site) run(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
+	id, err := s.DB.Resolve(r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if id != r.PathValue("id") { // a prefix, or @last: the address shall last
+		http.Redirect(w, r, "/r/"+id, http.StatusSeeOther)
+		return
+	}
 	stamp := s.DB.RunStamp(id)
 	sealed, err := s.DB.Sealed(id)
 	if err != nil {

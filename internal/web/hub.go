@@ -45,9 +45,9 @@ func (h *hub) watch() (end func(), ok bool) {
 		return nil, false
 	}
 	if h.watchers++; h.watchers == 1 {
-		h.quit = make(chan struct{})
-		h.seen = h.look()
-		h.looking.Go(func() { h.run(h.quit) })
+		quit := make(chan struct{})
+		h.quit, h.seen = quit, h.look()
+		h.looking.Go(func() { h.run(quit) })
 	}
 	return sync.OnceFunc(func() {
 		h.mu.Lock()
