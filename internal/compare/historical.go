@@ -20,7 +20,7 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 		}
 	}
 	v.Scope = scope([]block{{arms(stored[:1], nil)[0], arms(nil, now[:1])[0]}})
-	v.Different = differences(v.Plan, arms(stored, now))
+	v.Different, v.Warnings = differences(v.Plan, arms(stored, now)), ofRuns(arms(stored, now))
 	v.Look = lab.Look{Number: 1, Of: 1, Pairs: v.Plan.Pairs, Final: true}
 	for _, phase := range judged(v.Plan.B) {
 		for _, m := range metric.Catalogue() {

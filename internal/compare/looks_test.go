@@ -121,7 +121,7 @@ func TestAPlanGoesOnFromWhatIsStored(t *testing.T) {
 		}
 	}
 	early.Order = plan.Order
-	if v := Judge(early, three); v.Call != lab.InvalidCall || !v.Look.Final || v.Primary.Low != nil || !strings.Contains(v.Primary.Reason, "pair 4") {
+	if v := Judge(early, three); v.Call != lab.InvalidCall || !v.Look.Final || v.Primary.Low != nil || !strings.Contains(v.Primary.Reason, "pair 4 was invalid each of 3 times (client-lag)") {
 		t.Errorf("beyond repair after three pairs: %s, %q", v.Call, v.Primary.Reason)
 	}
 	if v := Judge(plan, spoil(3)); v.Call != lab.InvalidCall || !v.Look.Final {

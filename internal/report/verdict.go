@@ -364,22 +364,27 @@ func (p *printer) notes(v lab.Verdict) {
 
 // notesOf are the warnings, and the runs that do not count with their reasons.
 func notesOf(v lab.Verdict) []string {
-	var notes, reasons []string
+	var notes, codes []string
 	for _, f := range v.Warnings {
 		notes = append(notes, f.Detail)
 	}
-	runs := map[string][]string{}
+	first, runs := map[string]string{}, map[string][]string{}
 	for _, r := range v.Runs {
 		if r.Valid {
 			continue
 		}
-		if runs[r.Why] == nil {
-			reasons = append(reasons, r.Why)
+		code, _, _ := strings.Cut(r.Why, ":")
+		if first[code] == "" {
+			codes, first[code] = append(codes, code), r.Why
 		}
-		runs[r.Why] = append(runs[r.Why], fmt.Sprintf("%s (%s, pair %d)", r.ID, r.Arm, r.Block))
+		runs[code] = append(runs[code], fmt.Sprintf("%s (%s, pair %d)", r.ID, r.Arm, r.Block))
 	}
-	for _, why := range reasons {
-		notes = append(notes, fmt.Sprintf("not counted: %s. Run %s", why, strings.Join(runs[why], ", ")))
+	for _, code := range codes {
+		text := fmt.Sprintf("not counted: %s. Run %s", first[code], runs[code][0])
+		if more := runs[code][1:]; len(more) > 0 {
+			text += fmt.Sprintf("; likewise %s", strings.Join(more, ", "))
+		}
+		notes = append(notes, text)
 	}
 	return notes
 }

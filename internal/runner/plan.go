@@ -73,7 +73,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	}
 	seed := ask.Seed
 	if seed == 0 {
-		seed = rand.Uint64()>>1 | 1
+		seed = 1 + rand.Uint64N(999_999) // it is of one coin; people may say it again
 	}
 	if ask.Margin > 0 {
 		a.Margin, b.Margin = ask.Margin, ask.Margin
