@@ -17,6 +17,11 @@ func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 	r := read(plan, runs)
 	v := judgeAt(plan, runs, r)
 	v.Runs, v.Different, v.Scope = r.refs, differences(plan, runs), scope(r.blocks)
+	for _, b := range r.blocks[:v.Look.Pairs] {
+		for i := range v.Runs {
+			v.Runs[i].Judged = v.Runs[i].Judged || v.Runs[i].ID == b[0].Run.ID || v.Runs[i].ID == b[1].Run.ID
+		}
+	}
 	if v.Look.Number > 0 && v.Call != lab.InvalidCall {
 		fill(&v, plan, r)
 	}

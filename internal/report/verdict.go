@@ -86,6 +86,9 @@ func (p *printer) answer(v lab.Verdict) {
 
 func sentence(v lab.Verdict) string {
 	r, name := v.Primary, title(v.Plan.Primary)
+	if r.Low == nil && stored(v) && r.N > 0 {
+		return fmt.Sprintf("%s in B against A: %s (no interval: %s) at this load: %s; %s. %s", capital(name), change(r.Delta, r), r.Reason, points(v.Plan), sizes(v), ofStored)
+	}
 	if r.Low == nil {
 		text := capital(r.Reason) + "."
 		if v.Call == lab.Inconclusive && !v.Look.Final && v.Plan.ID != "" {
@@ -104,7 +107,7 @@ func sentence(v lab.Verdict) string {
 		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), margin(v.Plan), seen)
 	case lab.Historical:
 		if stored(v) {
-			return fmt.Sprintf("%s in B against A: %s. But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict.", capital(name), seen)
+			return fmt.Sprintf("%s in B against A: %s. %s", capital(name), seen, ofStored)
 		}
 		return fmt.Sprintf("%s in B against A: %s. But every run used the same running server, so this is no verdict on two configurations.", capital(name), seen)
 	case lab.Inconclusive:
@@ -118,6 +121,8 @@ func sentence(v lab.Verdict) string {
 	}
 	return capital(r.Reason) + "."
 }
+
+const ofStored = "But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict."
 
 func goOn(plan lab.Plan) string {
 	return fmt.Sprintf("The plan is not finished: lab ab --resume=%s goes on.", plan.ID)

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -133,7 +134,8 @@ func usual(p lab.Plan, phase lab.Phase) []string {
 // exist in both.
 func decidingPhase(a, b lab.Experiment) (lab.Phase, error) {
 	if a.Primary != b.Primary {
-		return lab.Phase{}, &AskError{fmt.Sprintf("A decides by %q and B by %q: both files must name the same primary", a.Primary, b.Primary)}
+		usual := "what is usual for its load"
+		return lab.Phase{}, &AskError{fmt.Sprintf("A decides by %s and B by %s: both files must name the same primary", cmp.Or(a.Primary, usual), cmp.Or(b.Primary, usual))}
 	}
 	if a.Margin != b.Margin {
 		return lab.Phase{}, &AskError{fmt.Sprintf("A has a margin of %g %% and B of %g %%: both files must name the same", a.Margin*100, b.Margin*100)}
