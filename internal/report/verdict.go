@@ -125,7 +125,19 @@ func sentence(v lab.Verdict) string {
 const ofStored = "But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict."
 
 func goOn(plan lab.Plan) string {
-	return fmt.Sprintf("The plan is not finished: lab ab --resume=%s goes on.", plan.ID)
+	return fmt.Sprintf("The plan is not finished: %s goes on.", Resume(plan))
+}
+
+// Resume is the command that goes on with a plan.
+func Resume(plan lab.Plan) string {
+	command := "ab"
+	switch {
+	case plan.Calibrates:
+		command = "calibrate"
+	case plan.Baseline != "":
+		command = "baseline check " + plan.Baseline
+	}
+	return fmt.Sprintf("lab %s --resume=%s", command, plan.ID)
 }
 
 // sizes says on how many runs an interval rests.
