@@ -232,9 +232,5 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 }
 
 func tellKept(cmd *cobra.Command, plan lab.Plan) {
-	command := "ab"
-	if plan.Calibrates {
-		command = "calibrate"
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: lab %s --resume=%s    See: lab compare %s\n", command, plan.ID, plan.ID)
+	fmt.Fprintf(cmd.ErrOrStderr(), "What was measured is kept. Go on: %s    See: lab compare %s\n", report.Resume(plan), plan.ID)
 }

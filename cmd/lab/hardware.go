@@ -30,12 +30,13 @@ func showPlanHardware(cmd *cobra.Command, db *store.DB, plan lab.Plan, json bool
 	if err != nil {
 		return err
 	}
-	arms, err := readout.Arms(db, compare.Judge(plan, runs))
+	v := compare.Judge(plan, runs)
+	arms, err := readout.Arms(db, v)
 	if err != nil {
 		return err
 	}
 	if json {
-		return report.PlanHardwareJSON(cmd.OutOrStdout(), plan, arms, readout.Between(arms))
+		return report.PlanHardwareJSON(cmd.OutOrStdout(), plan, arms, readout.Between(v, arms))
 	}
-	return report.PlanHardware(cmd.OutOrStdout(), plan, arms, readout.Between(arms), look(cmd))
+	return report.PlanHardware(cmd.OutOrStdout(), plan, arms, readout.Between(v, arms), look(cmd))
 }

@@ -16,11 +16,11 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 	v.Hash = v.Plan.Hash()
 	for arm, runs := range map[string][]lab.Sealed{"A": stored, "B": now} {
 		for _, r := range runs {
-			v.Runs = append(v.Runs, lab.RunRef{ID: r.Run.ID, Arm: arm, Valid: r.Run.Valid(), Why: why(v.Plan, r)})
+			v.Runs = append(v.Runs, lab.RunRef{ID: r.Run.ID, Arm: arm, Valid: r.Run.Valid(), Judged: true, Why: why(v.Plan, r)})
 		}
 	}
 	v.Scope = scope([]block{{arms(stored[:1], nil)[0], arms(nil, now[:1])[0]}})
-	v.Different = differences(v.Plan, arms(stored, now))
+	v.Different, v.Warnings = differences(v.Plan, arms(stored, now)), ofRuns(arms(stored, now))
 	v.Look = lab.Look{Number: 1, Of: 1, Pairs: v.Plan.Pairs, Final: true}
 	for _, phase := range judged(v.Plan.B) {
 		for _, m := range metric.Catalogue() {

@@ -3,6 +3,7 @@ package compare
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,17 @@ func TestRunsBesideStoredOnesAreHistoricalWhateverTheDifference(t *testing.T) {
 	v := Against("before", stored, now)
 	if v.Call != lab.Historical || v.Primary.Metric != "tpot.mean" {
 		t.Fatalf("call %s, primary %+v", v.Call, v.Primary)
+	}
+	if len(v.Warnings) != 0 {
+		t.Errorf("warnings of the same machine: %+v", v.Warnings)
+	}
+	moved := slices.Clone(now)
+	for i := range moved {
+		moved[i].Run.Host.Driver = "590.1"
+	}
+	stored[0].Run.Host.Driver = "580.95"
+	if w := Against("before", stored, moved).Warnings; len(w) != 1 || w[0].Code != "fingerprint" || !strings.Contains(w[0].Detail, "driver 580.95 in run a (A), 590.1 in run") {
+		t.Errorf("another driver since: %+v", w)
 	}
 	rule := func(text string) Rule {
 		r, err := ParseRule(text)

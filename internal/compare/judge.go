@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"lab/internal/lab"
 	"lab/internal/metric"
@@ -16,6 +17,11 @@ func Judge(plan lab.Plan, runs []lab.Sealed) lab.Verdict {
 	r := read(plan, runs)
 	v := judgeAt(plan, runs, r)
 	v.Runs, v.Different, v.Scope = r.refs, differences(plan, runs), scope(r.blocks)
+	for _, b := range r.blocks[:v.Look.Pairs] {
+		for i := range v.Runs {
+			v.Runs[i].Judged = v.Runs[i].Judged || v.Runs[i].ID == b[0].Run.ID || v.Runs[i].ID == b[1].Run.ID
+		}
+	}
 	if v.Look.Number > 0 && v.Call != lab.InvalidCall {
 		fill(&v, plan, r)
 	}
@@ -75,7 +81,8 @@ func unreached(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, r record) lab.C
 	spoiltBlock := beyondRepair(plan, runs)
 	switch {
 	case spoiltBlock > 0:
-		v.Primary.Reason = fmt.Sprintf("pair %d was invalid each of %d times: what spoils it would spoil the others too, and the %d valid pairs of the first look cannot be had", spoiltBlock, mostRepeats+1, plan.LookAt()[0])
+		v.Primary.Reason = fmt.Sprintf("pair %d was invalid each of %d times (%s): what spoils it would spoil the others too, and the %d valid pairs of the first look cannot be had",
+			spoiltBlock, mostRepeats+1, spoiltBy(plan, runs, spoiltBlock), plan.LookAt()[0])
 		return lab.InvalidCall
 	case slices.ContainsFunc(runs, spoilt(plan)) && valid < 2:
 		v.Primary.Reason = [...]string{"no pair of valid runs", "only one pair of valid runs: it shows no noise"}[valid]
@@ -86,6 +93,21 @@ func unreached(v *lab.Verdict, plan lab.Plan, runs []lab.Sealed, r record) lab.C
 		v.Primary.Reason = fmt.Sprintf("%d of the %d valid pairs of the first look are there, and before it nothing is estimated", valid, plan.LookAt()[0])
 	}
 	return lab.Inconclusive
+}
+
+// spoiltBy names what spoilt the runs of a block.
+func spoiltBy(plan lab.Plan, runs []lab.Sealed, block int) string {
+	var codes []string
+	for _, r := range runs {
+		code, _, _ := strings.Cut(why(plan, r), ":")
+		if r.Run.Block == block && code != "" && !slices.Contains(codes, code) {
+			codes = append(codes, code)
+		}
+	}
+	if len(codes) == 0 { // both runs were valid each time
+		return "cache-apart"
+	}
+	return strings.Join(codes, ", ")
 }
 
 // spoilt says whether a run was made to its end, or its server's, and must not be judged.

@@ -61,6 +61,15 @@ func TestBetweenTheLooksNothingIsEstimated(t *testing.T) {
 		if reached := n >= 8; (v.Look.Number > 0) != reached || (v.Primary.Low != nil) != reached || len(v.Rows) > 0 && !reached {
 			t.Errorf("%d runs: look %+v, row %+v", n, v.Look, v.Primary)
 		}
+		judged := 0
+		for _, r := range v.Runs {
+			if r.Judged {
+				judged++
+			}
+		}
+		if judged != 2*v.Look.Pairs {
+			t.Errorf("%d runs: %d are judged at %+v", n, judged, v.Look)
+		}
 	}
 	if v := Judge(plan, all); v.Call != lab.Worse || v.Look != (lab.Look{Number: 1, Of: 3, Pairs: 4, Final: true}) || v.Primary.N != 4 {
 		t.Errorf("a clear difference ends the plan at its first look: %s %+v", v.Call, v.Look)
@@ -121,7 +130,7 @@ func TestAPlanGoesOnFromWhatIsStored(t *testing.T) {
 		}
 	}
 	early.Order = plan.Order
-	if v := Judge(early, three); v.Call != lab.InvalidCall || !v.Look.Final || v.Primary.Low != nil || !strings.Contains(v.Primary.Reason, "pair 4") {
+	if v := Judge(early, three); v.Call != lab.InvalidCall || !v.Look.Final || v.Primary.Low != nil || !strings.Contains(v.Primary.Reason, "pair 4 was invalid each of 3 times (client-lag)") {
 		t.Errorf("beyond repair after three pairs: %s, %q", v.Call, v.Primary.Reason)
 	}
 	if v := Judge(plan, spoil(3)); v.Call != lab.InvalidCall || !v.Look.Final {

@@ -22,9 +22,6 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 	if !plan.Fresh {
 		add("not-fresh", "all runs used one server that already ran: they share its state, so this is no verdict")
 	}
-	if mixed(counted) {
-		add("definitions", "the runs were summed up by different versions of the formulas (%s): their figures may not mean the same", versions(counted))
-	}
 	switch {
 	case plan.Cut > 0:
 		add("cut", "the time limit ended the plan after %d of at most %d pairs", r.made, plan.Pairs)
@@ -43,11 +40,23 @@ func warnings(plan lab.Plan, r record, runs []lab.Sealed, look lab.Look) []lab.F
 	if f, apart := startTemperatures(r.blocks); apart {
 		all = append(all, f)
 	}
-	if f, drifted := fingerprint(counted); drifted {
+	return append(all, ofRuns(counted)...)
+}
+
+// ofRuns are what a reader should know of the runs that are compared, whatever for.
+func ofRuns(runs []lab.Sealed) []lab.Finding {
+	var all []lab.Finding
+	add := func(code, format string, args ...any) {
+		all = append(all, lab.Finding{Code: code, Level: lab.Warning, Detail: fmt.Sprintf(format, args...)})
+	}
+	if mixed(runs) {
+		add("definitions", "the runs were summed up by different versions of the formulas (%s): their figures may not mean the same", versions(runs))
+	}
+	if f, drifted := fingerprint(runs); drifted {
 		all = append(all, f)
 	}
 	seen := map[string]bool{}
-	for _, run := range counted {
+	for _, run := range runs {
 		for _, f := range run.Run.Findings {
 			if f.Level == lab.Warning && !seen[f.Code+run.Run.Arm] {
 				seen[f.Code+run.Run.Arm] = true

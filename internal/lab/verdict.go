@@ -165,12 +165,13 @@ type Answers struct {
 
 // RunRef names a run in a verdict and says whether it counted.
 type RunRef struct {
-	ID    string `json:"id"`
-	Arm   string `json:"arm"`
-	Block int    `json:"block"`
-	Try   int    `json:"try,omitempty"` // 1, 2: a repeat of the block, because a run of it was invalid
-	Valid bool   `json:"valid"`
-	Why   string `json:"why,omitempty"` // of an invalid one
+	ID     string `json:"id"`
+	Arm    string `json:"arm"`
+	Block  int    `json:"block"`
+	Try    int    `json:"try,omitempty"` // 1, 2: a repeat of the block, because a run of it was invalid
+	Valid  bool   `json:"valid"`
+	Judged bool   `json:"judged"`        // the answer rests on it: its pair is whole, and was there at the look
+	Why    string `json:"why,omitempty"` // of an invalid one
 }
 
 // Difference is one value in which two configurations differ. Empty: not set.

@@ -41,8 +41,8 @@ func TestPrecisionAgreesWithThePublishedValues(t *testing.T) {
 		{.95, 100, .888250, .978456}, {.970, 1000, .957497, .978906}, {.97, 295, .943696, .984221}, {0, 50, 0, .071348},
 	} {
 		low, high := wilson(tc.share, tc.n)
-		within(t, "Wilson low", low, tc.low, 2e-6)
-		within(t, "Wilson high", high, tc.high, 2e-6)
+		within(t, "Wilson low", low, tc.low, 6e-7)
+		within(t, "Wilson high", high, tc.high, 6e-7)
 	}
 	for df, want := range map[int]float64{4: 4.6041, 8: 3.3554, 30: 2.7500} {
 		within(t, "1 % point", critical01(df)/want, 1, .02)

@@ -34,7 +34,7 @@ func Verdict(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, er
 		if err != nil {
 			return gate, err
 		}
-		gate.Hardware = Between(arms)
+		gate.Hardware = Between(gate.Verdict, arms)
 		if err := addAnswers(db, &gate.Verdict); err != nil {
 			return gate, err
 		}
@@ -42,7 +42,7 @@ func Verdict(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, er
 	return gate, nil
 }
 
-// Arms is the hardware beside each run that a verdict counts, pair by pair.
+// Arms is the hardware beside each valid run of an A/B, pair by pair.
 func Arms(db *store.DB, v lab.Verdict) ([]report.ArmHardware, error) {
 	var all []report.ArmHardware
 	for _, r := range v.Runs {
@@ -58,16 +58,23 @@ func Arms(db *store.DB, v lab.Verdict) ([]report.ArmHardware, error) {
 	return all, nil
 }
 
-// Between is how the hardware of the two arms differs from run to run.
-func Between(arms []report.ArmHardware) []correlate.Difference {
+// Between is how the hardware of the two arms differs from run to run, over the runs that a verdict rests on: before the
+// first look, and between looks, nothing new of B against A is told.
+func Between(v lab.Verdict, arms []report.ArmHardware) []correlate.Difference {
+	judged := map[string]bool{}
+	for _, r := range v.Runs {
+		judged[r.ID] = r.Judged
+	}
 	sides := map[string][]correlate.Hardware{}
 	for _, r := range arms {
-		sides[r.Arm] = append(sides[r.Arm], r.Hardware)
+		if judged[r.Run] {
+			sides[r.Arm] = append(sides[r.Arm], r.Hardware)
+		}
 	}
 	return correlate.Between(sides["A"], sides["B"])
 }
 
-// addAnswers compares what the servers of a verdict's valid runs answered, and adds it to the verdict. The records are
+// addAnswers compares what the servers of a verdict's runs answered, and adds it to the verdict. The records are
 // read run by run, because many have millions of chunks.
 func addAnswers(db *store.DB, v *lab.Verdict) error {
 	if !compare.AnswersAlike(v.Plan) {
@@ -75,7 +82,7 @@ func addAnswers(db *store.DB, v *lab.Verdict) error {
 	}
 	var said []compare.Said
 	for _, r := range v.Runs {
-		if !r.Valid {
+		if !r.Judged {
 			continue
 		}
 		sealed, err := db.Sealed(r.ID)

@@ -79,7 +79,7 @@ type Gate struct {
 // What is undecided is a skipped case with its reason.
 func JUnit(w io.Writer, g Gate) error {
 	v := g.Verdict
-	s := suite{Name: "lab ab " + v.Plan.A.Name + " " + v.Plan.B.Name, ID: v.Plan.ID, Timestamp: v.Plan.Made.UTC().Format("2006-01-02T15:04:05")}
+	s := suite{Name: suiteName(v.Plan), ID: v.Plan.ID, Timestamp: v.Plan.Made.UTC().Format("2006-01-02T15:04:05")}
 	verdict := testCase{Class: "verdict", Name: title(v.Plan.Primary), Out: sentence(v)}
 	switch v.Call {
 	case lab.Worse, lab.TradeOff, lab.InvalidCall:
@@ -121,6 +121,14 @@ func JUnit(w io.Writer, g Gate) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// suiteName is the command that a result is of.
+func suiteName(plan lab.Plan) string {
+	if plan.Baseline != "" {
+		return "lab baseline check " + plan.Baseline + " " + plan.B.Name
+	}
+	return "lab ab " + plan.A.Name + " " + plan.B.Name
 }
 
 type suite struct {

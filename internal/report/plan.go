@@ -46,18 +46,8 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 		}
 		say("guardrails", strings.Join(names, ", "))
 	}
-	for _, p := range plan.A.Phases {
-		a, b := p.Load, load(plan.B, p.Name)
-		name := "load"
-		if len(plan.A.Phases) > 1 {
-			name = "phase " + p.Name
-		}
-		if one, other := point(a)+"; "+work(a), point(b)+"; "+work(b); one == other {
-			say(name, one)
-		} else {
-			say(name, "A "+one)
-			say("", "B "+other)
-		}
+	for i, text := range loads(plan) {
+		say([]string{"load", ""}[min(i, 1)], text)
 	}
 	if e.Made > 0 {
 		say("made", fmt.Sprintf("%d of at most %d pairs; starts and time are of what is left", e.Made, plan.Pairs))
@@ -71,6 +61,24 @@ func PlanText(w io.Writer, plan lab.Plan, e Estimate, o Options) error {
 	r := deciding(plan)
 	say("can see", fmt.Sprintf("differences of %s and more, in 80 %% of cases, at noise of %s from run to run (%s)", size(e.MDE, r), size(e.CV, r), e.CVBasis))
 	return p.err
+}
+
+// loads says what each phase sends, and of each arm where they differ.
+func loads(plan lab.Plan) []string {
+	var all []string
+	for _, p := range plan.A.Phases {
+		a, b := p.Load, load(plan.B, p.Name)
+		one, other := point(a)+"; "+work(a), point(b)+"; "+work(b)
+		if one != other {
+			all = append(all, fmt.Sprintf("phase %s of A: %s", p.Name, one), fmt.Sprintf("phase %s of B: %s", p.Name, other))
+			continue
+		}
+		if len(plan.A.Phases) > 1 {
+			one = "phase " + p.Name + ": " + one
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 func starts(plan lab.Plan, e Estimate) string {

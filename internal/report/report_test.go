@@ -96,7 +96,7 @@ func verdict() lab.Verdict {
 	v.Rows = append(v.Rows, hits)
 	v.Scope = &lab.Scope{Box: "gpubox-3", GPUs: []string{"NVIDIA H100 80GB HBM3 GPU-5e0f3b4c-9a1d-4c2b-8f7e-0123456789ab"}, Locked: true, A: "vllm 0.32.0", B: "vllm 0.32.0", Model: "Qwen/Qwen3-8B"}
 	for i, a := range v.Plan.Order {
-		v.Runs = append(v.Runs, lab.RunRef{ID: "20261123-14" + string(rune('1'+i)) + "012-abcd", Arm: string(a), Block: i/2 + 1, Valid: true})
+		v.Runs = append(v.Runs, lab.RunRef{ID: "20261123-14" + string(rune('1'+i)) + "012-abcd", Arm: string(a), Block: i/2 + 1, Valid: true, Judged: true})
 	}
 	return v
 }

@@ -86,6 +86,9 @@ func (p *printer) answer(v lab.Verdict) {
 
 func sentence(v lab.Verdict) string {
 	r, name := v.Primary, title(v.Plan.Primary)
+	if r.Low == nil && stored(v) && r.N > 0 {
+		return fmt.Sprintf("%s in B against A: %s (no interval: %s) at this load: %s; %s. %s", capital(name), change(r.Delta, r), r.Reason, points(v.Plan), sizes(v), ofStored)
+	}
 	if r.Low == nil {
 		text := capital(r.Reason) + "."
 		if v.Call == lab.Inconclusive && !v.Look.Final && v.Plan.ID != "" {
@@ -104,7 +107,7 @@ func sentence(v lab.Verdict) string {
 		return fmt.Sprintf("%s is alike within the margin of %s. B against A: %s.", capital(name), margin(v.Plan), seen)
 	case lab.Historical:
 		if stored(v) {
-			return fmt.Sprintf("%s in B against A: %s. But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict.", capital(name), seen)
+			return fmt.Sprintf("%s in B against A: %s. %s", capital(name), seen, ofStored)
 		}
 		return fmt.Sprintf("%s in B against A: %s. But every run used the same running server, so this is no verdict on two configurations.", capital(name), seen)
 	case lab.Inconclusive:
@@ -119,8 +122,22 @@ func sentence(v lab.Verdict) string {
 	return capital(r.Reason) + "."
 }
 
+const ofStored = "But the runs of A are stored ones: what changed on the box since is in the difference, so this is no verdict."
+
 func goOn(plan lab.Plan) string {
-	return fmt.Sprintf("The plan is not finished: lab ab --resume=%s goes on.", plan.ID)
+	return fmt.Sprintf("The plan is not finished: %s goes on.", Resume(plan))
+}
+
+// Resume is the command that goes on with a plan.
+func Resume(plan lab.Plan) string {
+	command := "ab"
+	switch {
+	case plan.Calibrates:
+		command = "calibrate"
+	case plan.Baseline != "":
+		command = "baseline check " + plan.Baseline
+	}
+	return fmt.Sprintf("lab %s --resume=%s", command, plan.ID)
 }
 
 // sizes says on how many runs an interval rests.
@@ -364,22 +381,27 @@ func (p *printer) notes(v lab.Verdict) {
 
 // notesOf are the warnings, and the runs that do not count with their reasons.
 func notesOf(v lab.Verdict) []string {
-	var notes, reasons []string
+	var notes, codes []string
 	for _, f := range v.Warnings {
 		notes = append(notes, f.Detail)
 	}
-	runs := map[string][]string{}
+	first, runs := map[string]string{}, map[string][]string{}
 	for _, r := range v.Runs {
 		if r.Valid {
 			continue
 		}
-		if runs[r.Why] == nil {
-			reasons = append(reasons, r.Why)
+		code, _, _ := strings.Cut(r.Why, ":")
+		if first[code] == "" {
+			codes, first[code] = append(codes, code), r.Why
 		}
-		runs[r.Why] = append(runs[r.Why], fmt.Sprintf("%s (%s, pair %d)", r.ID, r.Arm, r.Block))
+		runs[code] = append(runs[code], fmt.Sprintf("%s (%s, pair %d)", r.ID, r.Arm, r.Block))
 	}
-	for _, why := range reasons {
-		notes = append(notes, fmt.Sprintf("not counted: %s. Run %s", why, strings.Join(runs[why], ", ")))
+	for _, code := range codes {
+		text := fmt.Sprintf("not counted: %s. Run %s", first[code], runs[code][0])
+		if more := runs[code][1:]; len(more) > 0 {
+			text += fmt.Sprintf("; likewise %s", strings.Join(more, ", "))
+		}
+		notes = append(notes, text)
 	}
 	return notes
 }

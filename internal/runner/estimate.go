@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -30,6 +31,13 @@ const (
 	assumedStart = 2 * time.Minute
 	assumedLoad  = 2 * time.Minute
 	assumedCV    = 0.012 // docs/statistics.md, from published run-to-run noise of vLLM at batch sizes of 8 and more
+)
+
+// The noise of earlier A/Bs: of how many at most, and the degrees of freedom below which it is too rough a guess. An A/B of
+// two pairs has one, and may well find a tenth of the noise that there is.
+const (
+	mostUsed      = 5
+	fewestFreedom = 3
 )
 
 // Estimate says what is left of a plan, all of it before its first run, by what this box did with the same experiments
@@ -132,24 +140,33 @@ func assumeTime(e lab.Experiment) (time.Duration, string) {
 	return run, basis + bounded
 }
 
-// noise is the run CV of the last finished A/B of the same two experiments, or else of the last calibration of this box
-// with the same model.
+// noise is the run CV of the last A/Bs of the same two experiments, or else of the last calibration of this box with the
+// same model.
 func (l *Lab) noise(plan lab.Plan) (cv float64, basis string, ok bool) {
 	plans, err := l.DB.Plans()
 	if err != nil {
 		return 0, "", false // the estimate then says that it assumes
 	}
+	var squares, freedom float64
+	used := 0
 	for _, p := range slices.Backward(plans) {
-		if p.A.Key() != plan.A.Key() || p.B.Key() != plan.B.Key() || p.Phase != plan.Phase || p.Primary != plan.Primary {
+		if used == mostUsed || p.A.Key() != plan.A.Key() || p.B.Key() != plan.B.Key() || p.Phase != plan.Phase || p.Primary != plan.Primary {
 			continue
 		}
 		runs, err := l.DB.PlanRuns(p.ID)
 		if err != nil {
 			continue
 		}
-		if cv := compare.Judge(p, runs).Primary.CV; cv != nil {
-			return *cv, "from the last A/B of these files on this box", true
+		if row := compare.Judge(p, runs).Primary; row.CV != nil {
+			df := float64(2*row.N - 3)
+			squares, freedom, used = squares+df**row.CV**row.CV, freedom+df, used+1
 		}
+	}
+	if freedom >= fewestFreedom {
+		if used == 1 {
+			return math.Sqrt(squares / freedom), "from the last A/B of these files on this box", true
+		}
+		return math.Sqrt(squares / freedom), fmt.Sprintf("from the last %d A/Bs of these files on this box", used), true
 	}
 	if c, found := Calibration(l.DB, plan); found {
 		if n, known := c.Of(plan.Phase, plan.Primary); known {

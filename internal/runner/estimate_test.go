@@ -68,6 +68,23 @@ func TestAnEstimateRestsOnEarlierRunsWhateverTheirMarginAndMeasuredRate(t *testi
 			t.Errorf("%s: %d starts, %d of them not measured, %s", what, e.Starts, e.Extra, e.Total)
 		}
 	}
+	// A second A/B of the same files: the noise is that of both. One of two pairs alone is too rough.
+	one, err := l.Estimate(planned(t, share, Ask{Plan: "standard"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := planned(t, share, Ask{Plan: "quick"})
+	recorded(t, l, second, .0100, .0106, .0104, .0097, .0103, .0099)
+	both, err := l.Estimate(planned(t, share, Ask{Plan: "standard"}))
+	if err != nil || both.CV <= one.CV || !strings.Contains(both.CVBasis, "the last 2 A/Bs") {
+		t.Errorf("of two A/Bs: %+v, of one %g, %v", both, one.CV, err)
+	}
+	rough := sweepLab(t)
+	pairs := planned(t, experiment(nil), Ask{Plan: "quick", Pairs: 2})
+	recorded(t, rough, pairs, noisy[:4]...)
+	if e, err := rough.Estimate(pairs); err != nil || !strings.Contains(e.CVBasis, "assumed") {
+		t.Errorf("of two pairs: %+v, %v", e, err)
+	}
 	other := share
 	other.Primary = "ttft.p50" // whose noise is another
 	e, err := l.Estimate(planned(t, other, Ask{Plan: "standard"}))

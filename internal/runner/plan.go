@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -73,7 +74,7 @@ func NewPlan(a, b lab.Experiment, ask Ask) (lab.Plan, error) {
 	}
 	seed := ask.Seed
 	if seed == 0 {
-		seed = rand.Uint64()>>1 | 1
+		seed = 1 + rand.Uint64N(999_999) // it is of one coin; people may say it again
 	}
 	if ask.Margin > 0 {
 		a.Margin, b.Margin = ask.Margin, ask.Margin
@@ -133,7 +134,8 @@ func usual(p lab.Plan, phase lab.Phase) []string {
 // exist in both.
 func decidingPhase(a, b lab.Experiment) (lab.Phase, error) {
 	if a.Primary != b.Primary {
-		return lab.Phase{}, &AskError{fmt.Sprintf("A decides by %q and B by %q: both files must name the same primary", a.Primary, b.Primary)}
+		usual := "what is usual for its load"
+		return lab.Phase{}, &AskError{fmt.Sprintf("A decides by %s and B by %s: both files must name the same primary", cmp.Or(a.Primary, usual), cmp.Or(b.Primary, usual))}
 	}
 	if a.Margin != b.Margin {
 		return lab.Phase{}, &AskError{fmt.Sprintf("A has a margin of %g %% and B of %g %%: both files must name the same", a.Margin*100, b.Margin*100)}
