@@ -122,8 +122,8 @@ func TestGaugesKeepTheNewestReadingsAndForgetOldOnes(t *testing.T) {
 	g := gauges{host: []lab.Device{{Index: 10, Name: "NVIDIA X", Memory: 80 << 30}}}
 	g.take(sampleAt(time.Second, "gpu10", map[string]float64{lab.GPUPower: 100, lab.GPUEnergy: 1000}))
 	g.take(sampleAt(time.Second, "gpu2", map[string]float64{lab.GPUPower: 100})) // without a counter of energy
-	before := readingAt(0)
-	before.joules = g.energy()
+	before, unknown := readingAt(0), readingAt(0)
+	before.joules, unknown.joules = g.energy(), nil
 	g.take(sampleAt(2*time.Second, "gpu10", map[string]float64{lab.GPUEnergy: 1300}))
 	g.take(sampleAt(2*time.Second, "gpu10", map[string]float64{lab.GPUTemp: 60}))
 	g.take(sampleAt(3*time.Second, "gpu2", map[string]float64{lab.GPUPower: 200}))
@@ -131,7 +131,7 @@ func TestGaugesKeepTheNewestReadingsAndForgetOldOnes(t *testing.T) {
 	g.take(sampleAt(3*time.Second, "client", map[string]float64{lab.ClientCPU: 2, lab.ClientRunWait: 0.5}))
 	now := readingAt(3)
 	now.joules = g.energy()
-	gpus, engine, _, client := g.show(now, before)
+	gpus, engine, _, client := g.show(now, []reading{unknown, before})
 	if len(gpus) != 2 || gpus[0].Device != "gpu2" || gpus[1].Name != "NVIDIA X" {
 		t.Fatalf("got %+v", gpus)
 	}
@@ -150,7 +150,7 @@ func TestGaugesKeepTheNewestReadingsAndForgetOldOnes(t *testing.T) {
 	}
 	later := readingAt(60)
 	later.joules = g.energy()
-	if gpus, _, _, client = g.show(later, before); gpus[1].Values != nil || client.Values != nil {
+	if gpus, _, _, client = g.show(later, []reading{before}); gpus[1].Values != nil || client.Values != nil {
 		t.Errorf("readings of a minute ago are shown: %+v %+v", gpus, client)
 	}
 }
