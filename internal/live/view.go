@@ -156,12 +156,14 @@ func (v *View) draw(stop, drawn chan struct{}) {
 }
 
 // sheet is a terminal whose cursor rests in the first column between two writes. The terminal echoes what is typed
-// meanwhile, a ^C for instance; the next write begins where it was meant to all the same.
+// meanwhile, a ^C for instance; the next write begins where it was meant to all the same. A terminal that can shows each
+// write at once.
 type sheet struct{ file *os.File }
 
 func (s *sheet) Write(p []byte) (int, error) {
-	n, err := s.file.Write(slices.Concat([]byte("\r"), p))
-	return max(0, n-1), err
+	const begin, end = "\r\x1b[?2026h", "\x1b[?2026l"
+	n, err := s.file.Write(slices.Concat([]byte(begin), p, []byte(end)))
+	return min(max(0, n-len(begin)), len(p)), err
 }
 
 func (s *sheet) Read(p []byte) (int, error) { return s.file.Read(p) }
@@ -214,7 +216,6 @@ type model struct {
 	stop          chan struct{}
 	feed          feed
 	width, height int
-	repaint       bool
 	over          bool
 }
 
@@ -244,22 +245,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// renew takes over what is new. What the terminal echoes of a Ctrl-C stands in the way of redrawing in place, so all is
-// drawn anew then.
+// renew takes over what is new. All of it is drawn anew: the terminal echoes what is typed, and after a line of that the
+// differences to what was drawn before would go to the wrong rows.
 func (m *model) renew() tea.Cmd {
-	was := m.feed.stopping
 	m.feed = m.view.take()
-	var all []tea.Cmd
-	if len(m.feed.lines) > 0 {
-		all = append(all, tea.Println(strings.Join(m.feed.lines, "\n")))
+	if len(m.feed.lines) == 0 {
+		return tea.ClearScreen
 	}
-	if m.feed.stopping && !was {
-		all = append(all, tea.ClearScreen)
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return tea.Sequence(all...)
+	return tea.Sequence(tea.Println(strings.Join(m.feed.lines, "\n")), tea.ClearScreen)
 }
 
 func (m *model) View() tea.View {
