@@ -26,7 +26,7 @@ const (
 
 // How often what is shown may change: the eye needs no more, and drawing must not disturb the load.
 const (
-	redraw = 250 * time.Millisecond
+	redraw = 500 * time.Millisecond
 	repeat = 10 * time.Second // plain lines within a stage
 )
 
@@ -146,7 +146,7 @@ func (v *View) draw(stop, drawn chan struct{}) {
 	}
 	fmt.Fprintln(out) // tmux takes the erasing of a screen from its first row on for the end of a page, and keeps the page
 	p := tea.NewProgram(&model{view: v, stop: stop, feed: v.take()}, tea.WithInput(nil), tea.WithOutput(out),
-		tea.WithoutSignalHandler(), tea.WithFPS(int(time.Second/redraw)), tea.WithEnvironment(v.o.Env))
+		tea.WithoutSignalHandler(), tea.WithFPS(int(2*time.Second/redraw)), tea.WithEnvironment(v.o.Env))
 	if _, err := p.Run(); err != nil { // no terminal after all
 		v.mu.Lock()
 		v.o.Mode = Plain
@@ -210,7 +210,7 @@ func (v *View) line(s lab.Status, now time.Time) {
 	v.feed.lines = append(v.feed.lines, Text(s))
 }
 
-// model is the terminal program: what was fed, drawn again four times a second.
+// model is the terminal program: what was fed, drawn again twice a second.
 type model struct {
 	view          *View
 	stop          chan struct{}
