@@ -149,7 +149,7 @@ func (s *Server) hopeless() bool {
 // startFailure classifies the end of a start-up by log and exit.
 func (s *Server) startFailure() *lab.Failure {
 	s.log.read()
-	return Classify(s.log.tail(-1), s.ended(), false, s.phase())
+	return Classify(s.log.tail(-1), s.ended(), false, s.Phase())
 }
 
 func (s *Server) overdue() *lab.Failure {
@@ -163,7 +163,7 @@ func (s *Server) overdue() *lab.Failure {
 
 func (s *Server) failed(class, reason string) *lab.Failure {
 	s.log.read()
-	return &lab.Failure{Class: class, Reason: reason, Quote: lastWords(s.log.tail(quoteLines*4), quoteLines), Exit: s.ended().String(), Phase: s.phase()}
+	return &lab.Failure{Class: class, Reason: reason, Quote: lastWords(s.log.tail(quoteLines*4), quoteLines), Exit: s.ended().String(), Phase: s.Phase()}
 }
 
 // orDeath prefers the server's own end, if it has one, to what a check saw of it.

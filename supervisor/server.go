@@ -299,7 +299,7 @@ func (s *Server) Failure() *lab.Failure {
 		case <-time.After(dyingTime):
 		}
 		s.log.read()
-		s.failure = Classify(s.log.tail(-1), s.ended(), false, s.phase())
+		s.failure = Classify(s.log.tail(-1), s.ended(), false, s.Phase())
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.sick != "" && s.failure.Class == lab.FailExit {
@@ -310,8 +310,8 @@ func (s *Server) Failure() *lab.Failure {
 	return s.failure
 }
 
-// phase names the part of the start-up that the server is in, or "serving".
-func (s *Server) phase() string {
+// Phase names the part of the start-up that the server is in, by its log, or "serving".
+func (s *Server) Phase() string {
 	s.mu.Lock()
 	ready := s.ready
 	s.mu.Unlock()
@@ -339,6 +339,6 @@ func (s *Server) Hung(detail string) *lab.Failure {
 	s.event(lab.ServerHang, reason)
 	return &lab.Failure{
 		Class: lab.FailHang, Reason: reason, Quote: lastWords(s.log.tail(quoteLines*4), quoteLines),
-		Exit: s.ended().String(), Phase: s.phase(),
+		Exit: s.ended().String(), Phase: s.Phase(),
 	}
 }

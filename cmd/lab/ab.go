@@ -180,6 +180,7 @@ func resumeAB(cmd *cobra.Command, args []string, o abOptions) error {
 }
 
 func printPlan(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready, o abOptions) error {
+	b.view.Close()
 	estimate, err := b.lab.Estimate(plan)
 	if err != nil {
 		return err

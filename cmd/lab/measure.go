@@ -120,9 +120,9 @@ func (b *bench) check(cmd *cobra.Command, file *matrices.File) (runner.Ready, er
 	}
 	if s := file.Experiment.Server; s.BaseURL == "" && s.Simulator == nil { // a real vllm takes seconds to say its help
 		b.view.Show(lab.Status{Title: file.Experiment.Name, Stage: "asking vllm for its flags"})
+		defer b.view.Show(lab.Status{})
 	}
 	ready, err := b.lab.Prepare(cmd.Context(), file.Experiment)
-	b.view.Close()
 	var faults lab.Faults
 	if errors.As(err, &faults) {
 		return ready, file.Locate(faults)

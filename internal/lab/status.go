@@ -49,7 +49,7 @@ type Leg struct {
 	Took  time.Duration // of one that is over
 	Whole time.Duration // how long one that is still to come will take
 
-	OK, Errors int // requests of one that is over
+	OK, Errors int // requests of one that is over, but for those that lab itself ended
 }
 
 // LegState says where a leg, a pair of an A/B or a cell of a sweep stands.

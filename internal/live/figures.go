@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"lab/internal/lab"
 )
 
@@ -152,7 +150,7 @@ func gpuLines(s lab.Status, width, rows int) []line {
 		l.add(faint, left(g.Device, 10))
 		text := fields(in(g, lab.GPUTemp, "%.0f °C"), in(g, lab.GPUUtil, "%.0f %%"), in(g, lab.GPUSMClock, "%.0f MHz"),
 			power(g), memory(g), in(g, lab.GaugePerToken, "%.3f J/tok"))
-		if named := fields(short(g.Name), text); l.width()+lipgloss.Width(named) <= width {
+		if named := fields(short(g.Name), text); l.width()+wide(named) <= width {
 			text = named
 		}
 		l.add(normal, text)
@@ -271,16 +269,15 @@ func alertLines(alerts []lab.Alert, width, most int) []line {
 
 // wrapped breaks a text between words into two lines at most; those after the first stand below its first word.
 func wrapped(mark, text piece, width int) []line {
-	indent := lipgloss.Width(mark.text)
-	var first string
-	rest := text.text
-	for _, word := range strings.SplitAfter(text.text, " ") {
-		if lipgloss.Width(first+strings.TrimRight(word, " ")) > width-indent && first != "" {
+	indent := wide(mark.text)
+	taken, used := 0, 0
+	for word := range strings.SplitAfterSeq(text.text, " ") {
+		if used+wide(strings.TrimRight(word, " ")) > width-indent && taken > 0 {
 			break
 		}
-		first += word
-		rest = rest[len(word):]
+		taken, used = taken+len(word), used+wide(word)
 	}
+	first, rest := text.text[:taken], text.text[taken:]
 	lines := []line{{mark, {strings.TrimRight(first, " "), text.tone}}}
 	if rest != "" {
 		lines = append(lines, line{{strings.Repeat(" ", indent), normal}, {rest, text.tone}})

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"lab/internal/lab"
 )
 
@@ -124,7 +122,7 @@ func legLines(s lab.Status, width int) []line {
 func (l line) width() int {
 	sum := 0
 	for _, p := range l {
-		sum += lipgloss.Width(p.text)
+		sum += wide(p.text)
 	}
 	return sum
 }
@@ -177,13 +175,13 @@ func stageLines(s lab.Status, width int) []line {
 			words = fmt.Sprintf("  %s, at most %s", clock(s.Since), clock(long))
 		}
 	}
-	if narrow := fmt.Sprintf("  %.0f %%  %s left", share*100, clock(long-s.Since)); l.width()+lipgloss.Width(words) > width && s.Since < long {
+	if narrow := fmt.Sprintf("  %.0f %%  %s left", share*100, clock(long-s.Since)); l.width()+wide(words) > width && s.Since < long {
 		words = narrow
 	}
 	if s.Doing != "" {
 		words += "   " + s.Doing
 	}
-	if room := min(40, width-l.width()-lipgloss.Width(words)-2); room >= 10 {
+	if room := min(40, width-l.width()-wide(words)-2); room >= 10 {
 		full := int(share * float64(room))
 		l.add(normal, "  ")
 		l.add(good, strings.Repeat("━", full))

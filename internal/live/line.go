@@ -2,6 +2,7 @@ package live
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"charm.land/lipgloss/v2"
 )
@@ -18,21 +19,9 @@ const (
 	bad
 )
 
-func (t tone) style() lipgloss.Style {
-	s := lipgloss.NewStyle()
-	switch t {
-	case faint:
-		return s.Faint(true)
-	case strong:
-		return s.Bold(true)
-	case good:
-		return s.Foreground(lipgloss.Green)
-	case doubtful:
-		return s.Foreground(lipgloss.Yellow)
-	case bad:
-		return s.Foreground(lipgloss.Red)
-	}
-	return s
+// code is what a terminal is told for a tone; the colours are its own eight, so that they suit its background.
+func (t tone) code() string {
+	return [...]string{strong: "1", faint: "2", good: "32", doubtful: "33", bad: "31"}[t]
 }
 
 // piece is a stretch of a line in one tone.
@@ -63,12 +52,13 @@ func (l line) draw(columns int, color bool) string {
 	for i, p := range l {
 		room := columns
 		text := fit(p.text, room)
-		columns -= lipgloss.Width(text)
+		columns -= wide(text)
 		cut := text != p.text
 		if color && p.tone != normal && text != "" {
-			text = p.tone.style().Render(text)
+			b.WriteString("\x1b[" + p.tone.code() + "m" + text + "\x1b[m")
+		} else {
+			b.WriteString(text)
 		}
-		b.WriteString(text)
 		if cut || columns <= 0 && i < len(l)-1 {
 			break
 		}
@@ -76,15 +66,25 @@ func (l line) draw(columns int, color bool) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
+// wide is how many columns a text takes.
+func wide(text string) int {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return lipgloss.Width(text)
+		}
+	}
+	return len(text)
+}
+
 // fit cuts a text to a number of columns; the last one then is "…".
 func fit(text string, columns int) string {
-	if lipgloss.Width(text) <= columns {
+	if len(text) <= columns || wide(text) <= columns { // no letter takes more columns than bytes
 		return text
 	}
 	var b strings.Builder
 	used := 0
 	for _, r := range text {
-		w := lipgloss.Width(string(r))
+		w := wide(string(r))
 		if used+w > columns-1 {
 			break
 		}
@@ -99,9 +99,9 @@ func fit(text string, columns int) string {
 
 // left and right fill a text up to a number of columns.
 func left(text string, columns int) string {
-	return text + strings.Repeat(" ", max(0, columns-lipgloss.Width(text)))
+	return text + strings.Repeat(" ", max(0, columns-wide(text)))
 }
 
 func right(text string, columns int) string {
-	return strings.Repeat(" ", max(0, columns-lipgloss.Width(text))) + text
+	return strings.Repeat(" ", max(0, columns-wide(text))) + text
 }

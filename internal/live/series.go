@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"lab/internal/lab"
 )
 
@@ -249,7 +247,7 @@ func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')
 func widest(texts []string) int {
 	most := 0
 	for _, t := range texts {
-		most = max(most, lipgloss.Width(t))
+		most = max(most, wide(t))
 	}
 	return most
 }

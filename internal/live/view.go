@@ -26,7 +26,7 @@ const (
 
 // How often what is shown may change: the eye needs no more, and drawing must not disturb the load.
 const (
-	redraw = 250 * time.Millisecond
+	redraw = 500 * time.Millisecond
 	repeat = 10 * time.Second // plain lines within a stage
 )
 
@@ -146,7 +146,7 @@ func (v *View) draw(stop, drawn chan struct{}) {
 	}
 	fmt.Fprintln(out) // tmux takes the erasing of a screen from its first row on for the end of a page, and keeps the page
 	p := tea.NewProgram(&model{view: v, stop: stop, feed: v.take()}, tea.WithInput(nil), tea.WithOutput(out),
-		tea.WithoutSignalHandler(), tea.WithFPS(int(time.Second/redraw)), tea.WithEnvironment(v.o.Env))
+		tea.WithoutSignalHandler(), tea.WithFPS(int(2*time.Second/redraw)), tea.WithEnvironment(v.o.Env))
 	if _, err := p.Run(); err != nil { // no terminal after all
 		v.mu.Lock()
 		v.o.Mode = Plain
@@ -156,12 +156,14 @@ func (v *View) draw(stop, drawn chan struct{}) {
 }
 
 // sheet is a terminal whose cursor rests in the first column between two writes. The terminal echoes what is typed
-// meanwhile, a ^C for instance; the next write begins where it was meant to all the same.
+// meanwhile, a ^C for instance; the next write begins where it was meant to all the same. A terminal that can shows each
+// write at once.
 type sheet struct{ file *os.File }
 
 func (s *sheet) Write(p []byte) (int, error) {
-	n, err := s.file.Write(slices.Concat([]byte("\r"), p))
-	return max(0, n-1), err
+	const begin, end = "\r\x1b[?2026h", "\x1b[?2026l"
+	n, err := s.file.Write(slices.Concat([]byte(begin), p, []byte(end)))
+	return min(max(0, n-len(begin)), len(p)), err
 }
 
 func (s *sheet) Read(p []byte) (int, error) { return s.file.Read(p) }
@@ -208,13 +210,12 @@ func (v *View) line(s lab.Status, now time.Time) {
 	v.feed.lines = append(v.feed.lines, Text(s))
 }
 
-// model is the terminal program: what was fed, drawn again four times a second.
+// model is the terminal program: what was fed, drawn again twice a second.
 type model struct {
 	view          *View
 	stop          chan struct{}
 	feed          feed
 	width, height int
-	repaint       bool
 	over          bool
 }
 
@@ -244,22 +245,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// renew takes over what is new. What the terminal echoes of a Ctrl-C stands in the way of redrawing in place, so all is
-// drawn anew then.
+// renew takes over what is new. All of it is drawn anew: the terminal echoes what is typed, and after a line of that the
+// differences to what was drawn before would go to the wrong rows.
 func (m *model) renew() tea.Cmd {
-	was := m.feed.stopping
 	m.feed = m.view.take()
-	var all []tea.Cmd
-	if len(m.feed.lines) > 0 {
-		all = append(all, tea.Println(strings.Join(m.feed.lines, "\n")))
+	if len(m.feed.lines) == 0 {
+		return tea.ClearScreen
 	}
-	if m.feed.stopping && !was {
-		all = append(all, tea.ClearScreen)
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return tea.Sequence(all...)
+	return tea.Sequence(tea.Println(strings.Join(m.feed.lines, "\n")), tea.ClearScreen)
 }
 
 func (m *model) View() tea.View {

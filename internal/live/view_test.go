@@ -15,7 +15,7 @@ func TestPlainLinesComeWhenAStageChangesAndEveryTenSeconds(t *testing.T) {
 		v := New(&out, Options{Mode: Plain})
 		for range 100 { // 25 s of load
 			v.Show(lab.Status{Run: "r1", Title: "x", Stage: "load", Phase: "p"})
-			time.Sleep(redraw)
+			time.Sleep(250 * time.Millisecond)
 		}
 		v.Show(lab.Status{Run: "r1", Title: "x", Stage: "stopping"})
 		time.Sleep(21 * time.Second) // nobody says anything

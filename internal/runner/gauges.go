@@ -112,8 +112,8 @@ func (g *gauges) fresh(name string, at time.Duration) lab.Gauges {
 	return lab.Gauges{Device: name, Values: maps.Clone(d.values)}
 }
 
-// show gives what a reading shows, with what came of it since an earlier one.
-func (g *gauges) show(now, before reading) (gpus []lab.Gauges, engine, host, client lab.Gauges) {
+// show gives what a reading shows, with what came of it since earlier ones, the oldest first.
+func (g *gauges) show(now reading, earlier []reading) (gpus []lab.Gauges, engine, host, client lab.Gauges) {
 	for _, name := range slices.SortedFunc(maps.Keys(now.joules), byNumber) {
 		one := g.fresh(name, now.at)
 		for _, d := range g.host {
@@ -121,14 +121,23 @@ func (g *gauges) show(now, before reading) (gpus []lab.Gauges, engine, host, cli
 				one.Name, one.Memory = d.Name, d.Memory
 			}
 		}
-		used, had := before.joules[name]
-		tokens := now.counts.Tokens - before.counts.Tokens
-		if used = now.joules[name] - used; had && used > 0 && tokens > 0 && one.Values != nil {
-			one.Values[lab.GaugePerToken] = used / float64(tokens)
+		if joules, ok := perToken(name, now, earlier); ok && one.Values != nil {
+			one.Values[lab.GaugePerToken] = joules
 		}
 		gpus = append(gpus, one)
 	}
 	return gpus, g.fresh("engine", now.at), g.fresh("host", now.at), g.client(now.at)
+}
+
+// perToken is the energy of a GPU for each output token, since the first of the readings that knows of it.
+func perToken(name string, now reading, earlier []reading) (joules float64, ok bool) {
+	for _, before := range earlier {
+		if was, had := before.joules[name]; had {
+			used, tokens := now.joules[name]-was, now.counts.Tokens-before.counts.Tokens
+			return used / float64(tokens), used > 0 && tokens > 0
+		}
+	}
+	return 0, false
 }
 
 func byNumber(a, b string) int {

@@ -166,7 +166,9 @@ func (j *job) serve(ctx context.Context) (target, *supervisor.Server, error) {
 	if err != nil {
 		return target{}, server, err
 	}
+	told := j.tellStart(server)
 	facts, err := server.WaitReady(ctx)
+	told()
 	j.keepFacts(facts)
 	if err != nil {
 		return target{}, server, err

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"math"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"lab/internal/lab"
 	"lab/internal/metric"
 	"lab/loadgen"
+	"lab/supervisor"
 )
 
 // status keeps what the live view shows of a run and hands it on, a few times a second. Several goroutines feed it; what a
@@ -102,7 +104,8 @@ func (s *status) enter(name string) {
 			return // it had to wait in between
 		}
 		over := &s.now.Legs[s.leg-1]
-		over.State, over.Took, over.OK, over.Errors = lab.LegDone, s.clock.Now()-s.legs, s.now.OK, s.now.Errors
+		over.State, over.Took = lab.LegDone, s.clock.Now()-s.legs
+		over.OK, over.Errors = s.now.OK, s.now.Errors-s.now.Failed[lab.ErrCanceled]
 	}
 	for i := s.leg; i < len(s.now.Legs); i++ {
 		if s.now.Legs[i].Name == name {
@@ -173,7 +176,7 @@ func (s *status) progress(now loadgen.Snapshot, progress *loadgen.Progress) {
 	if len(s.run.SLO) > 0 && s.now.Stage != "warm-up" {
 		s.now.Goodput = s.window.goodput(r, s.run.SLO)
 	}
-	s.now.GPUs, s.now.Engine, s.now.Host, s.now.Client = s.gauges.show(r, s.window.recent(r))
+	s.now.GPUs, s.now.Engine, s.now.Host, s.now.Client = s.gauges.show(r, s.window.since(r))
 	s.alerts.look(s, now, r.at)
 	s.send()
 }
@@ -227,4 +230,30 @@ func (s *status) send() {
 	}
 	s.now.Alerts = s.alerts.show(at)
 	s.emit(s.now)
+}
+
+// tellStart shows how far a server is with its start-up, until the returned function is called.
+func (j *job) tellStart(server *supervisor.Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		tick := time.NewTicker(250 * time.Millisecond)
+		defer tick.Stop()
+		for last := ""; ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if now := server.Phase(); now != last {
+					last = now
+					j.status.detail(now)
+				}
+			}
+		}
+	})
+	return func() {
+		cancel()
+		telling.Wait()
+		j.status.detail("")
+	}
 }

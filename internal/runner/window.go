@@ -51,13 +51,16 @@ func (w *window) add(r reading) {
 }
 
 // recent is the reading of ten seconds before, or that of the stage's begin.
-func (w *window) recent(r reading) reading {
+func (w *window) recent(r reading) reading { return w.since(r)[0] }
+
+// since are the readings from then on.
+func (w *window) since(r reading) []reading {
 	for i := len(w.kept) - 1; i >= 0; i-- {
 		if r.at-w.kept[i].at >= recentSpan {
-			return w.kept[i]
+			return w.kept[i:]
 		}
 	}
-	return w.kept[0]
+	return w.kept
 }
 
 type latencyKind struct {
