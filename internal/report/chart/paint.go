@@ -102,8 +102,8 @@ func legible(on color.NRGBA) paint {
 	return paint{"", rgb(0xffffff)}
 }
 
-// CSS gives a page that holds figures inline the colours by role, for light, dark and paper. Any of the variables may be
-// set by the page.
+// CSS gives a page that holds figures inline the colours by role, for light, dark and paper, and what [Script] needs. Any of
+// the variables may be set by the page.
 func CSS() string {
 	var b strings.Builder
 	light := []paint{ground, ink, muted, axis, mesh}
@@ -139,6 +139,6 @@ func CSS() string {
 	for _, role := range roles {
 		fmt.Fprintf(&b, ".chart .f-%s{fill:var(--chart-%s)}.chart .k-%s{stroke:var(--chart-%s)}\n", role, role, role, role)
 	}
-	b.WriteString(".chart{max-width:100%;height:auto}\n")
+	b.WriteString(".chart{max-width:100%;height:auto}\n" + scriptStyle)
 	return b.String()
 }
