@@ -53,7 +53,7 @@ func histogram(values []float64) (Histogram, bool) {
 		return Histogram{}, false
 	}
 	low, high := max(least, slices.Min(values)), max(least, slices.Max(values))
-	for _, perDecade := range []int{20, 10, 5, 2, 1} {
+	for _, perDecade := range []int{20, 10, 5, 3, 2, 1} {
 		bucket := func(v float64) int {
 			const rounding = 1e-9 // an edge itself belongs to the bucket above it
 			return int(math.Floor(math.Log10(max(least, v))*float64(perDecade) + rounding))

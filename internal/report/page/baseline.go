@@ -280,11 +280,11 @@ func (p baselinePage) runs(b *Body) {
 func (p baselinePage) reproduce(b *Body) {
 	name := p.last().Name
 	b.Code(p.Say("Check a configuration against this baseline, with fresh runs of both", "将某配置与此基线比较（两者都重新测试）"), "lab baseline check "+name+" FILE")
-	b.Code(p.Say("Capture it anew", "重新采集"), typed("lab", "baseline", "set", name, "FILE", "--runs", fmt.Sprint(p.last().Capture.Runs)))
+	b.Code(p.Say("Capture it anew, with the file below", "用下方文件重新采集"), typed("lab", "baseline", "set", name, "baseline.yaml", "--runs", fmt.Sprint(p.last().Capture.Runs)))
 	for _, line := range commandLines(p.Runs) {
 		b.Code(p.Say("The server of the last capture was started with", "最近一次采集的服务端启动命令"), line)
 	}
-	b.Note(p.Say("The experiment is in the data below.", "实验配置见下方数据。"))
+	b.experimentFile("baseline.yaml", p.Runs[0].Run.Experiment)
 }
 
 // verdicts writes those of the checks, each as `lab show --json` prints it.

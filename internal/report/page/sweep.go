@@ -107,30 +107,9 @@ func (p sweepPage) overview(b *Body) {
 	b.Banner(banner)
 	var tiles []Tile
 	for i, f := range p.figures {
-		ranked := compare.Rank(p.values[i], f.Higher)
-		if len(ranked) == 0 || f.Share {
-			continue
+		if tile, ok := p.best(i, f); ok {
+			tiles = append(tiles, tile)
 		}
-		best := ranked[0]
-		name := p.Say("Lowest ", "最低 ") + p.named(f)
-		if f.Higher {
-			name = p.Say("Highest ", "最高 ") + p.named(f)
-		}
-		tile := Tile{Name: name, Value: chart.Format(best.Mean) + " " + f.Unit, Note: fmt.Sprintf("%s, n = %d", p.Cells[best.Place].Cell.Name, best.N)}
-		alike, noisy := 0, false
-		for _, other := range ranked[1:] {
-			noisy = noisy || other.Low != nil
-			if !other.Told {
-				alike++
-			}
-		}
-		switch {
-		case alike > 0 && !noisy:
-			tile.Change, tile.Kind = p.Say("one run a cell: no noise known", "每单元一次测试：波动未知"), "unsure"
-		case alike > 0:
-			tile.Change, tile.Kind = fmt.Sprintf(p.Say("not told apart from %d others", "与另外 %d 个无法区分"), alike), "unsure"
-		}
-		tiles = append(tiles, tile)
 	}
 	if tile, ok := p.withinLimits(); ok {
 		tiles = append(tiles, tile)
@@ -142,6 +121,33 @@ func (p sweepPage) overview(b *Body) {
 	tiles = append(tiles, Tile{Name: p.Say("Runs", "测试次数"), Value: fmt.Sprint(runs), Note: fmt.Sprintf(p.Say("of %d planned", "计划 %d 次"), len(p.Cells)*p.Sweep.Repeats)})
 	b.Tiles(tiles)
 	b.Table(p.Say("What was measured", "测试内容"), p.facts())
+}
+
+// best is the first cell by a figure, and how many others are not told apart from it.
+func (p sweepPage) best(figure int, f report.SweepFigure) (Tile, bool) {
+	ranked := compare.Rank(p.values[figure], f.Higher)
+	if len(ranked) == 0 || f.Share {
+		return Tile{}, false
+	}
+	name := p.Say("Lowest ", "最低 ") + p.named(f)
+	if f.Higher {
+		name = p.Say("Highest ", "最高 ") + p.named(f)
+	}
+	tile := Tile{Name: name, Value: chart.Format(ranked[0].Mean) + " " + f.Unit, Note: fmt.Sprintf("%s, n = %d", p.Cells[ranked[0].Place].Cell.Name, ranked[0].N)}
+	alike, noisy := 0, false
+	for _, other := range ranked[1:] {
+		noisy = noisy || other.Low != nil
+		if !other.Told {
+			alike++
+		}
+	}
+	switch {
+	case alike > 0 && !noisy:
+		tile.Change, tile.Kind = p.Say("one run a cell: no noise known", "每单元一次测试：波动未知"), "unsure"
+	case alike > 0:
+		tile.Change, tile.Kind = fmt.Sprintf(p.Say("not told apart from %d others", "与另外 %d 个无法区分"), alike), "unsure"
+	}
+	return tile, true
 }
 
 // enoughGood is the goodput from which a cell is taken to keep the limits on latencies, in per cent.
@@ -310,6 +316,7 @@ func (p sweepPage) ran(b *Body) {
 			for _, line := range commandLines(c.Runs) {
 				b.Code(p.Say("Its server was started with", "服务端启动命令"), line)
 			}
+			b.experimentFile(c.Cell.Result+".yaml", c.Cell.Experiment)
 		})
 	}
 }
@@ -364,5 +371,6 @@ func (p sweepPage) reproduce(b *Body) {
 	line := typed("lab", "sweep", p.Sweep.File, "--repeats", fmt.Sprint(p.Sweep.Repeats), "--seed", fmt.Sprint(p.Sweep.Seed))
 	b.Code(p.Say("The same sweep again, with the same prompts and arrival times", "以相同的提示词与到达时间重做此扫描"), line)
 	b.Code(p.Say("Only what is missing", "只补测缺失部分"), "lab sweep --resume="+p.Sweep.ID)
-	b.Note(p.Say("The experiment of every cell is in the data below.", "每个单元的完整实验配置见下方数据。"))
+	b.Note(p.Say("The experiment of every cell stands with what it ran, and in the data below. Its seeds are those of the file; each run of a sweep has its own, which follow from the sweep's.",
+		"每个单元的实验配置见其运行记录与下方数据。其中的种子为文件所写；扫描中每次测试的种子由扫描的种子推出。"))
 }
