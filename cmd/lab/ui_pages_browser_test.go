@@ -220,6 +220,14 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 		setTimeout(() => { seen.disconnect(); done(worst); }, 4000); })`)
 	t.Logf("while it measured, what was shown changed at the latest after %.0f ms", pause)
 
+	// What changes several times a second can be reached by the keyboard all the same.
+	b.run(`document.querySelector("#now a").focus()`)
+	was := ask[string](b, `document.querySelector("#now .clock").textContent`)
+	b.await(fmt.Sprintf(`document.querySelector("#now .clock")?.textContent !== %q`, was))
+	if !ask[bool](b, `document.activeElement === document.querySelector("#now a")`) {
+		t.Error("a link lost the focus when what is around it changed")
+	}
+
 	// The run's own page: curves that go on after a reload and after a lost connection, without a hole or a second time.
 	b.await(`document.querySelector("#now a[href^='/r/']")`)
 	b.run(`document.querySelector("#now a[href^='/r/']").click()`)
