@@ -233,6 +233,9 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	b.run(`document.querySelector("#now a[href^='/r/']").click()`)
 	b.await(`document.querySelectorAll("#curves figure").length >= 3`)
 	b.shot("run-live")
+	b.calm()
+	b.do(chromedp.Reload())
+	b.await(`document.querySelectorAll("#curves figure").length >= 3 || !document.getElementById("live")`) // unless the run has ended
 
 	began := time.Now()
 	p.lab("list")
@@ -246,6 +249,8 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	b.forgive()
 	_, ui = p.ui(address)
 	b.await(`document.getElementById("link").hidden`)
+	shown := ask[string](b, `document.querySelector("#now").textContent`)
+	b.await(fmt.Sprintf(`document.querySelector("#now").textContent !== %q`, shown)) // it goes on, by itself
 	b.forgive()
 
 	// So is the browser.
