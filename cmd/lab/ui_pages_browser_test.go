@@ -232,7 +232,11 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	b.await(`document.querySelector("#now a[href^='/r/']")`)
 	b.run(`document.querySelector("#now a[href^='/r/']").click()`)
 	b.await(`document.querySelectorAll("#curves figure").length >= 3`)
+	if over := ask[int](b, `[...document.querySelectorAll("#curves figure")].filter((f) => f.querySelector(".u-wrap").offsetWidth > f.clientWidth).length`); over > 0 {
+		t.Errorf("%d curves are wider than their place", over)
+	}
 	b.shot("run-live")
+	b.axe("a live run")
 	b.calm()
 	b.do(chromedp.Reload())
 	b.await(`document.querySelectorAll("#curves figure").length >= 3 || !document.getElementById("live")`) // unless the run has ended
