@@ -220,11 +220,26 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 		setTimeout(() => { seen.disconnect(); done(worst); }, 4000); })`)
 	t.Logf("while it measured, what was shown changed at the latest after %.0f ms", pause)
 
+	// What changes several times a second can be reached by the keyboard all the same.
+	b.run(`document.querySelector("#now a").focus()`)
+	was := ask[string](b, `document.querySelector("#now .clock").textContent`)
+	b.await(fmt.Sprintf(`document.querySelector("#now .clock")?.textContent !== %q`, was))
+	if !ask[bool](b, `document.activeElement === document.querySelector("#now a")`) {
+		t.Error("a link lost the focus when what is around it changed")
+	}
+
 	// The run's own page: curves that go on after a reload and after a lost connection, without a hole or a second time.
 	b.await(`document.querySelector("#now a[href^='/r/']")`)
 	b.run(`document.querySelector("#now a[href^='/r/']").click()`)
 	b.await(`document.querySelectorAll("#curves figure").length >= 3`)
+	if over := ask[int](b, `[...document.querySelectorAll("#curves figure")].filter((f) => f.querySelector(".u-wrap").offsetWidth > f.clientWidth).length`); over > 0 {
+		t.Errorf("%d curves are wider than their place", over)
+	}
 	b.shot("run-live")
+	b.axe("a live run")
+	b.calm()
+	b.do(chromedp.Reload())
+	b.await(`document.querySelectorAll("#curves figure").length >= 3 || !document.getElementById("live")`) // unless the run has ended
 
 	began := time.Now()
 	p.lab("list")
@@ -238,6 +253,8 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	b.forgive()
 	_, ui = p.ui(address)
 	b.await(`document.getElementById("link").hidden`)
+	shown := ask[string](b, `document.querySelector("#now").textContent`)
+	b.await(fmt.Sprintf(`document.querySelector("#now").textContent !== %q`, shown)) // it goes on, by itself
 	b.forgive()
 
 	// So is the browser.

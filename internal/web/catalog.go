@@ -18,17 +18,17 @@ type catalog struct {
 	rows  []row  // newest first
 }
 
-// read gives the runs, newest first, and the stamp of the store they are from. The rows are shared: nobody changes them.
-func (c *catalog) read() ([]row, string, error) {
+// read gives the runs, newest first. The rows are shared: nobody changes them.
+func (c *catalog) read() ([]row, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	stamp := c.db.Stamp() // before the list, so that a change meanwhile is seen next time
 	if stamp == c.stamp {
-		return c.rows, stamp, nil
+		return c.rows, nil
 	}
 	entries, err := c.db.List()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	slices.Reverse(entries)
 	rows := make([]row, len(entries))
@@ -36,7 +36,7 @@ func (c *catalog) read() ([]row, string, error) {
 		rows[i] = rowOf(e)
 	}
 	c.rows, c.stamp = rows, stamp
-	return rows, stamp, nil
+	return rows, nil
 }
 
 // anyLive says whether a run goes on, or seems to.

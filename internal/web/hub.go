@@ -127,7 +127,7 @@ func gone(before, now []store.Announcement) bool {
 
 // bury marks the runs of a lab that was killed, as any other command of lab would.
 func (h *hub) bury() {
-	if rows, _, err := h.catalog.read(); err == nil && anyLive(rows) {
+	if rows, err := h.catalog.read(); err == nil && anyLive(rows) {
 		_ = h.db.Recover() // the next command of lab tries again
 	}
 }

@@ -43,7 +43,7 @@ func (s *Site) plans(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	rows, _, err := s.catalog.read()
+	rows, err := s.catalog.read()
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -142,7 +142,7 @@ func (s *Site) sweeps(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	rows, _, err := s.catalog.read()
+	rows, err := s.catalog.read()
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -223,7 +223,7 @@ func (s *Site) baselines(w http.ResponseWriter, r *http.Request) {
 
 // profiles lists the profiled runs with what became of their windows.
 func (s *Site) profiles(w http.ResponseWriter, r *http.Request) {
-	rows, _, err := s.catalog.read()
+	rows, err := s.catalog.read()
 	if err != nil {
 		s.fail(w, r, err)
 		return

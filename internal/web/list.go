@@ -90,7 +90,6 @@ type listView struct {
 	Elsewhere   []string // selected, on another page or filtered out
 	Columns     []column
 	Clear       string
-	Stamp       string
 }
 
 type listRow struct {
@@ -108,17 +107,16 @@ type column struct {
 
 // list is the page of all runs.
 func (s *Site) list(w http.ResponseWriter, r *http.Request) {
-	rows, stamp, err := s.catalog.read()
+	rows, err := s.catalog.read()
 	if err == nil && anyLive(rows) && !measuring(s.DB.Announced()) { // whose lab was killed while nobody looked
 		s.hub.bury()
-		rows, stamp, err = s.catalog.read()
+		rows, err = s.catalog.read()
 	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	v := arrange(rows, readListState(r.URL.Query()), time.Now())
-	v.Stamp = stamp
 	s.render(w, r, shown{Name: "list", Title: "Runs", Place: "runs", Renew: "#list", Data: v})
 }
 

@@ -76,18 +76,19 @@ export function live() {
     const colors = ["--accent", "--doubt", "--good", "--bad"];
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 }, font: "12px system-ui, sans-serif" };
     const plot = new uPlot({
-      width: figure.clientWidth, height: 170, legend: { show: curves.length > 1 }, cursor: { sync: { key: "live" }, y: false },
+      width: figure.clientWidth, height: 170, legend: { show: curves.length > 1, live: false }, cursor: { sync: { key: "live" }, y: false },
       scales: { x: { time: false }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
       axes: [{ ...axis, values: (u, v) => v.map((s) => s + " s") }, { ...axis, size: 60 }],
       series: [{ label: "s" }, ...curves.map(([, name], i) => ({ label: name, stroke: color(colors[i % colors.length]), width: 1.5, dash: i ? [6, 3 * i] : undefined, spanGaps: true, value: (u, v) => short(v) }))],
     }, [at, ...curves.map(([key]) => values.get(key))], figure);
     const one = { panel, figure, plot, last, keys: curves.map(([key]) => key) };
     drawn.push(one);
+    fit.observe(figure);
     return one;
   }
 
-  window.addEventListener("resize", () => {
-    for (const d of drawn) d.plot.setSize({ width: d.figure.clientWidth, height: 170 });
+  const fit = new ResizeObserver(() => { // the window's width changes, or another chart comes beside it
+    for (const d of drawn) if (d.figure.clientWidth && d.figure.clientWidth !== d.plot.width) d.plot.setSize({ width: d.figure.clientWidth, height: 170 });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { // colours are taken when a chart is made
     for (const d of drawn) {

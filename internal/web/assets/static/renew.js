@@ -46,3 +46,28 @@ function name(element) {
   if (element.localName === "a") return `a[href="${CSS.escape(element.getAttribute("href"))}"]`;
   return element.localName;
 }
+
+// Makes a part say what the new HTML says, and leaves alone what is the same: a link keeps its focus and can be clicked
+// although the part changes several times a second.
+export function patch(part, html) {
+  const fresh = document.createElement(part.localName);
+  fresh.innerHTML = html; // from our own server, escaped there
+  merge(part, fresh);
+}
+
+function merge(old, fresh) {
+  const before = [...old.childNodes], now = [...fresh.childNodes];
+  now.forEach((y, i) => {
+    const x = before[i];
+    if (!x) old.append(y);
+    else if (x.nodeName !== y.nodeName) x.replaceWith(y);
+    else if (x.nodeType === Node.TEXT_NODE) {
+      if (x.data !== y.data) x.data = y.data;
+    } else if (x.nodeType === Node.ELEMENT_NODE) {
+      for (const { name } of [...x.attributes]) if (!y.hasAttribute(name)) x.removeAttribute(name);
+      for (const { name, value } of y.attributes) if (x.getAttribute(name) !== value) x.setAttribute(name, value);
+      merge(x, y);
+    }
+  });
+  for (const x of before.slice(now.length)) x.remove();
+}

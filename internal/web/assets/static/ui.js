@@ -1,5 +1,5 @@
 // What every page does: keep itself new, and answer keys. Nothing here is needed to read a page.
-import { renew } from "./renew.js";
+import { patch, renew } from "./renew.js";
 import { listen } from "./events.js";
 import { list } from "./list.js";
 import { live } from "./live.js";
@@ -8,15 +8,16 @@ import { keys } from "./keys.js";
 list();
 keys();
 const curves = live();
+let again = 0; // the timer of the next renewal of a live document
 listen({
   now(html) {
     const place = document.getElementById("now");
-    if (place.innerHTML !== html) place.innerHTML = html; // from our own server, escaped there
+    patch(place, html);
     document.body.classList.toggle("measuring", place.childElementCount > 0);
   },
   gpus(html) {
     const place = document.getElementById("gpus");
-    if (place) place.innerHTML = html;
+    if (place) patch(place, html);
   },
   list(stamp) {
     const known = document.body.dataset.stamp;
@@ -26,12 +27,12 @@ listen({
   },
   pulse: curves.pulse,
   ended() {
+    clearTimeout(again); // a renewal of the document alone would take the place of this one
     if (document.body.dataset.run) renew(location.href, "#main");
   },
 });
 
 // The document of a run that goes on, as often as the server says that it is worth it.
-let again = 0;
 function later() {
   clearTimeout(again);
   const wait = Number(document.getElementById("document")?.dataset.again);
