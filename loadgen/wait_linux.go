@@ -59,22 +59,26 @@ func (w *waiter) until(ctx context.Context, when time.Time) bool {
 	if w.file == nil {
 		return sleepUntil(ctx, when)
 	}
-	w.when, w.set, w.bad = when, false, false
-	if err := w.raw.Read(w.ring); (err != nil || w.bad) && ctx.Err() == nil {
+	var err error
+	for w.bad = false; err == nil && !w.bad && time.Now().Before(when); { // again where something else woke it
+		w.when, w.set = when, false
+		err = w.raw.Read(w.ring)
+	}
+	if (err != nil || w.bad) && ctx.Err() == nil {
 		return sleepUntil(ctx, when)
 	}
 	return ctx.Err() == nil
 }
 
-// rung sets the timer when it is called first; from then on it says whether the moment has come. Setting it takes back that it
-// has rung before, so nobody has to read that. The call cannot block and goes past Go's scheduler, as stamped's does.
+// rung sets the timer when it is called first, and is true when it is called again, which is when something woke it. Setting
+// it takes back that it has rung before, so nobody has to read that. The call cannot block and goes past Go's scheduler, as
+// stamped's does.
 func (w *waiter) rung(fd uintptr) bool {
-	wait := time.Until(w.when)
-	if w.set || wait <= 0 {
-		return wait <= 0
+	if w.set {
+		return true
 	}
 	w.set = true
-	due := timerSpec{value: syscall.NsecToTimespec(int64(wait))}
+	due := timerSpec{value: syscall.NsecToTimespec(max(1, int64(time.Until(w.when))))} // 0 would take it down
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&due)), 0, 0, 0)
 	w.bad = errno != 0
 	return w.bad
