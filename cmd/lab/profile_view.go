@@ -67,12 +67,12 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 	go func() { ended <- server.Serve(l) }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("serve profile: %w", err)
+		return fmt.Errorf("serve pages: %w", err)
 	case <-ctx.Done():
 	}
 	server.Close()
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve profile: %w", err)
+		return fmt.Errorf("serve pages: %w", err)
 	}
 	return interrupted(ctx, ctx.Err())
 }

@@ -14,9 +14,9 @@ func Against(name string, stored, now []lab.Sealed) lab.Verdict {
 		Pairs: min(len(stored), len(now)), Alpha: 0.05, Fresh: true, A: stored[0].Run.Experiment, B: now[0].Run.Experiment, Margin: now[0].Run.Experiment.Margin}}
 	v.Plan.Phase, v.Plan.Primary = deciding(v.Plan.B)
 	v.Hash = v.Plan.Hash()
-	for arm, runs := range map[string][]lab.Sealed{"A": stored, "B": now} {
+	for i, runs := range [][]lab.Sealed{stored, now} {
 		for _, r := range runs {
-			v.Runs = append(v.Runs, lab.RunRef{ID: r.Run.ID, Arm: arm, Valid: r.Run.Valid(), Judged: true, Why: why(v.Plan, r)})
+			v.Runs = append(v.Runs, lab.RunRef{ID: r.Run.ID, Arm: "AB"[i : i+1], Valid: r.Run.Valid(), Judged: true, Why: why(v.Plan, r)})
 		}
 	}
 	v.Scope = scope([]block{{arms(stored[:1], nil)[0], arms(nil, now[:1])[0]}})

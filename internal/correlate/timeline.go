@@ -121,7 +121,8 @@ type slots struct {
 	n int
 }
 
-func (t Timeline) slots() slots { return slots{t, int((t.To - t.From + t.Window - 1) / t.Window)} }
+// A short rest at the end belongs to the last window: what ends a load comes together, and would be a rate of its own.
+func (t Timeline) slots() slots { return slots{t, max(1, int((t.To-t.From+t.Window/2)/t.Window))} }
 
 func (s slots) of(at time.Duration) int {
 	if at < s.From || at > s.To {
@@ -133,7 +134,10 @@ func (s slots) of(at time.Duration) int {
 // bounds of a window; the last one ends with the load.
 func (s slots) bounds(i int) (from, to time.Duration) {
 	from = s.From + time.Duration(i)*s.Window
-	return from, min(from+s.Window, s.To)
+	if i == s.n-1 {
+		return from, s.To
+	}
+	return from, from + s.Window
 }
 
 func (s slots) middle(i int) time.Duration {

@@ -42,11 +42,11 @@ func Verdict(db *store.DB, plan lab.Plan, rules []compare.Rule) (report.Gate, er
 	return gate, nil
 }
 
-// Arms is the hardware beside each valid run of an A/B, pair by pair.
+// Arms is the hardware beside each run that the verdict on an A/B rests on, pair by pair.
 func Arms(db *store.DB, v lab.Verdict) ([]report.ArmHardware, error) {
 	var all []report.ArmHardware
 	for _, r := range v.Runs {
-		if !r.Valid {
+		if !r.Judged {
 			continue
 		}
 		h, err := Hardware(db, r.ID)

@@ -126,7 +126,12 @@ func (g *gauges) show(now reading, earlier []reading) (gpus []lab.Gauges, engine
 		}
 		gpus = append(gpus, one)
 	}
-	return gpus, g.fresh("engine", now.at), g.fresh("host", now.at), g.client(now.at)
+	engine = g.fresh("engine", now.at)
+	delete(engine.Values, lab.EnginePreempt) // the server counts since it began, the view since the phase did
+	if n, ok := g.gained("engine", lab.EnginePreempt); ok && engine.Values != nil {
+		engine.Values[lab.EnginePreempt] = n
+	}
+	return gpus, engine, g.fresh("host", now.at), g.client(now.at)
 }
 
 // perToken is the energy of a GPU for each output token, since the first of the readings that knows of it.

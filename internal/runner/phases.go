@@ -41,7 +41,7 @@ func (j *job) phases(ctx context.Context, t target, progress *loadgen.Progress) 
 		}
 		j.status.phase(p, "load", progress)
 		err := j.profiled(ctx, t, func() error { return j.drive(ctx, o, j.pool(i)) })
-		j.status.progress(progress.Snapshot(), progress)
+		j.status.progress(progress)
 		if err != nil {
 			return fmt.Errorf("run phase %s: %w", p.Name, err)
 		}

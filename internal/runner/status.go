@@ -157,10 +157,18 @@ func (s *status) request(r lab.RequestRecord) {
 	}
 }
 
-// progress shows what was counted in the stage.
-func (s *status) progress(now loadgen.Snapshot, progress *loadgen.Progress) {
+// progress shows what was counted in the stage, and returns what was counted in the run. It is read under the lock: a
+// reading from before the stage began would be less than what the stage began with.
+func (s *status) progress(progress *loadgen.Progress) loadgen.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := progress.Snapshot()
+	s.count(now, progress)
+	return now
+}
+
+// count shows one reading; the lock is held.
+func (s *status) count(now loadgen.Snapshot, progress *loadgen.Progress) {
 	if s.now.Figures == "" {
 		s.send()
 		return

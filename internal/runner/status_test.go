@@ -174,7 +174,7 @@ func looked(e lab.Experiment, load lab.Load, change func(*status, *loadgen.Snaps
 	if change != nil {
 		change(s, &now)
 	}
-	s.progress(now, progress)
+	s.count(now, progress)
 	found := map[string]lab.Alert{}
 	for _, a := range (*all)[len(*all)-1].Alerts {
 		found[a.Code] = a

@@ -32,9 +32,7 @@ func (j *job) watch(ctx context.Context, cancel context.CancelCauseFunc, server 
 				cancel(&supervisor.DeathError{Failure: *server.Failure()})
 				return
 			case <-tick.C:
-				now := progress.Snapshot()
-				j.status.progress(now, progress)
-				if err := j.hang(now, server); err != nil {
+				if err := j.hang(j.status.progress(progress), server); err != nil {
 					cancel(err)
 					return
 				}

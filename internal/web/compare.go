@@ -20,25 +20,25 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 		s.sorry(w, r, http.StatusBadRequest, sentence(err), "Select runs in the list, then press “Compare selected”.")
 		return
 	}
-	stamp := s.DB.Stamp()
+	version := s.DB.Stamp()
 	for _, id := range ids { // one of them may go on
-		stamp += " " + s.DB.RunStamp(id)
+		version += " " + s.DB.RunStamp(id)
 	}
-	doc, err := s.documents.get(fmt.Sprint("compare ", ids, stamp), func() (page.Document, error) {
+	doc, err := s.get(r.Context(), fmt.Sprint("compare ", ids), version, func() (page.Document, error) {
 		return page.LoadCompare(r.Context(), s.DB, ids, s.asked())
 	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	v := documentView{Document: doc}
+	v := documentView{Document: doc.Document, Again: doc.again(version)}
 	for _, id := range ids {
 		v.Links = append(v.Links, link{id, "/r/" + url.PathEscape(id)})
 	}
 	for _, id := range ids[1:] {
 		v.Links = append(v.Links, link{"against " + id, "/compare?" + url.Values{"run": ids, "base": {id}}.Encode()})
 	}
-	s.showDocument(w, r, shown{Place: "runs"}, v)
+	s.showDocument(w, r, shown{Place: "runs", Stamp: doc.stamp}, v)
 }
 
 // comparedRuns are the ids that an address names, the base first, else the oldest.

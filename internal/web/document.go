@@ -1,10 +1,12 @@
 package web
 
 import (
+	"context"
 	"html/template"
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,30 +68,58 @@ func with(r *http.Request, name, value string) string {
 
 // documents keeps those that were made last: one of a long run takes a second of CPU to make, and a reload none.
 type documents struct {
-	mu   sync.Mutex // held while one is made, so that lab ui never takes more than one core for it
-	keys []string
-	made map[string]page.Document
+	mu   sync.Mutex // held while one is made: never two at once
+	kept []made     // the newest last, one of each subject
+}
+
+// made is a document as it was at one moment.
+type made struct {
+	page.Document
+	subject string
+	stamp   string // of the store, taken before it was read
+	version string // changes with everything that the document is made of
+	at      time.Time
+	took    time.Duration
 }
 
 const keptDocuments = 8
 
-// get gives the document of a key, which must change with everything that the document is made of.
-func (d *documents) get(key string, make func() (page.Document, error)) (page.Document, error) {
+// How often a document is made again beside a measurement: not often, and never for more than one part in renewShare of a core.
+const (
+	renewAtLeast = 5 * time.Second
+	renewShare   = 40
+)
+
+// rest is how long a document is left as it is beside a measurement.
+func (m made) rest() time.Duration {
+	return max(renewAtLeast, renewShare*m.took) - time.Since(m.at)
+}
+
+// get gives the document of a subject in the version that is asked for; beside a measurement perhaps an older one.
+func (s *Site) get(ctx context.Context, subject, version string, load func() (page.Document, error)) (made, error) {
+	d := &s.documents
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if doc, ok := d.made[key]; ok {
-		return doc, nil
+	i := slices.IndexFunc(d.kept, func(m made) bool { return m.subject == subject })
+	if i >= 0 && (d.kept[i].version == version || d.kept[i].rest() > 0 && measuring(s.DB.Announced())) {
+		return d.kept[i], nil
 	}
-	doc, err := make()
-	if err != nil {
-		return doc, err
+	if ctx.Err() != nil { // who asked for it has gone away while others were made
+		return made{}, ctx.Err()
 	}
-	if d.keys = append(d.keys, key); len(d.keys) > keptDocuments {
-		delete(d.made, d.keys[0])
-		d.keys = d.keys[1:]
+	m := made{subject: subject, version: version, stamp: s.DB.Stamp(), at: time.Now()}
+	var err error
+	if m.Document, err = load(); err != nil {
+		return made{}, err
 	}
-	d.made[key] = doc
-	return doc, nil
+	m.took, m.at = time.Since(m.at), time.Now()
+	if i >= 0 {
+		d.kept = slices.Delete(d.kept, i, i+1)
+	}
+	if d.kept = append(d.kept, m); len(d.kept) > keptDocuments {
+		d.kept = slices.Delete(d.kept, 0, 1)
+	}
+	return m, nil
 }
 
 // asked says how pages are to be made.
@@ -106,36 +136,35 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/r/"+id, http.StatusSeeOther)
 		return
 	}
-	stamp := s.DB.RunStamp(id)
+	version := s.DB.RunStamp(id) + " " + s.DB.Stamp()
 	sealed, err := s.DB.Sealed(id)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	began := time.Now()
-	doc, err := s.documents.get("run "+id+" "+stamp+" "+s.DB.Stamp(), func() (page.Document, error) {
-		return page.LoadRun(r.Context(), s.DB, id, s.asked())
-	})
+	doc, err := s.get(r.Context(), "run "+id, version, func() (page.Document, error) { return page.LoadRun(r.Context(), s.DB, id, s.asked()) })
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	run := sealed.Run
-	v := documentView{Document: doc, Links: runLinks(run)}
-	p := shown{Place: "runs"}
+	v := documentView{Document: doc.Document, Links: runLinks(run), Again: doc.again(version)}
+	p := shown{Place: "runs", Stamp: doc.stamp}
 	if run.Outcome == lab.Live {
-		v.Live, v.AsOf = true, time.Now().Format(time.TimeOnly)
-		v.Again = int(max(renewAtLeast, renewShare*time.Since(began)).Milliseconds())
+		v.Live, v.AsOf = true, doc.at.Format(time.TimeOnly)
+		v.Again = int(max(time.Second, doc.rest()).Milliseconds())
 		p.Run = id
 	}
 	s.showDocument(w, r, p, v)
 }
 
-// How often a live document is made again: not often, and never for more than one part in renewShare of a core.
-const (
-	renewAtLeast = 5 * time.Second
-	renewShare   = 40
-)
+// again is after how many milliseconds an older version is worth fetching anew; 0: it is the one that was asked for.
+func (m made) again(version string) int {
+	if m.version == version {
+		return 0
+	}
+	return int(max(time.Second, m.rest()).Milliseconds())
+}
 
 // runLinks lead from a run to what it belongs to.
 func runLinks(run lab.Run) []link {

@@ -96,11 +96,11 @@ func measuring(all []store.Announcement) bool { return len(all) > 0 }
 
 // own samples until something is measured.
 func (g *gpus) own(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	g.begin("")
 	var watching sync.WaitGroup
 	defer watching.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before the wait
 	watching.Go(func() {
 		lib := os.Getenv("LAB_NVML_LIB")
 		if found, err := gpu.Probe(ctx, g.sampler, lab.Telemetry{}, ""); err == nil {

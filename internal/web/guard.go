@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,9 +64,14 @@ func ownName(host string) bool {
 		return true
 	}
 	own, err := os.Hostname()
-	own, _, _ = strings.Cut(strings.ToLower(own), ".")
-	first, _, _ := strings.Cut(name, ".")
-	return err == nil && own != "" && first == own
+	own = strings.ToLower(own)
+	if err != nil || own == "" || name == own {
+		return err == nil && own != ""
+	}
+	// Under other ends than these somebody else may have the same name.
+	short, _, _ := strings.Cut(own, ".")
+	end, ok := strings.CutPrefix(name, short)
+	return ok && slices.Contains([]string{"", ".local", ".lan", ".home.arpa", ".internal"}, end)
 }
 
 // admitted looks for the token: in the cookie that an earlier visit left, or in the address, from where it goes into the

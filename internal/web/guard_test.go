@@ -65,7 +65,7 @@ func TestOnlyNamesOfThisMachineAreAnswered(t *testing.T) {
 	for host, want := range map[string]int{
 		"127.0.0.1:7411": 200, "localhost:9999": 200, "localhost": 200, "LocalHost.:80": 200, "[::1]:7411": 200, "[::1]": 200, "192.168.7.2:80": 200,
 		own: 200, short + ".lan:7411": 200,
-		"attacker.example": 421, "attacker.example:7411": 421, "127.0.0.1.attacker.example": 421, "localhost.attacker.example": 421, "": 421, ":7411": 421, "[": 421,
+		"attacker.example": 421, short + ".attacker.example": 421, short + "er": 421, "attacker.example:7411": 421, "127.0.0.1.attacker.example": 421, "localhost.attacker.example": 421, "": 421, ":7411": 421, "[": 421,
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Host = host

@@ -130,8 +130,12 @@ func stageOf(s lab.Status) string {
 
 // stateOf is the word for where something stands.
 func stateOf(s lab.LegState) string {
-	return [...]string{lab.LegTodo: "to do", lab.LegNow: "now", lab.LegDone: "done", lab.LegSpoilt: "invalid", lab.LegFailed: "failed",
+	word, known := map[lab.LegState]string{lab.LegTodo: "to do", lab.LegNow: "now", lab.LegDone: "done", lab.LegSpoilt: "invalid", lab.LegFailed: "failed",
 		lab.LegReused: "made earlier", lab.LegLeft: "left out"}[s]
+	if !known { // of another version of lab
+		return "?"
+	}
+	return word
 }
 
 // loadFacts are the counts of a phase of load. How the arms of an A/B compare is not among them.

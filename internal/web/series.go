@@ -51,7 +51,8 @@ func (s *Site) baseline(w http.ResponseWriter, r *http.Request) {
 
 // series shows a document that several runs are in. It is made anew whenever a run has ended.
 func (s *Site) series(w http.ResponseWriter, r *http.Request, place, id string, load func() (page.Document, error), links ...link) {
-	doc, err := s.documents.get(place+" "+id+" "+s.DB.Stamp(), load)
+	version := s.DB.Stamp()
+	doc, err := s.get(r.Context(), place+" "+id, version, load)
 	var ask *runner.AskError
 	switch {
 	case errors.As(err, &ask): // there is nothing to show yet
@@ -59,6 +60,6 @@ func (s *Site) series(w http.ResponseWriter, r *http.Request, place, id string, 
 	case err != nil:
 		s.fail(w, r, err)
 	default:
-		s.showDocument(w, r, shown{Place: place, Renew: "#main"}, documentView{Document: doc, Links: links})
+		s.showDocument(w, r, shown{Place: place, Renew: "#main", Stamp: doc.stamp}, documentView{Document: doc.Document, Links: links, Again: doc.again(version)})
 	}
 }

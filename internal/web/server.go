@@ -36,7 +36,7 @@ type Site struct {
 	gpus      *gpus
 	calls     *calls
 	views     *views
-	documents *documents
+	documents documents
 	templates map[string]*template.Template
 	static    string // path of the scripts and styles; another one with every version of them
 }
@@ -47,7 +47,6 @@ func New(o Options) (*Site, error) {
 	s.hub = newHub(o.DB, s.catalog)
 	s.gpus = &gpus{db: o.DB, sampler: o.Sampler}
 	s.calls = &calls{last: map[string]known{}}
-	s.documents = &documents{made: map[string]page.Document{}}
 	s.views = &views{made: map[string]http.Handler{}}
 	sum := sha256.New()
 	err := fs.WalkDir(assets, "assets", func(name string, d fs.DirEntry, err error) error {
@@ -140,7 +139,7 @@ type shown struct {
 	Dir     string
 	Tip     template.HTML
 	Now     nowView
-	Stamp   string
+	Stamp   string // of the store; that of a document is older
 }
 
 func (s *Site) render(w http.ResponseWriter, r *http.Request, p shown) {
@@ -150,7 +149,9 @@ func (s *Site) render(w http.ResponseWriter, r *http.Request, p shown) {
 // renderStatus renders into memory first, so that a fault in a template is an error and not half a page.
 func (s *Site) renderStatus(w http.ResponseWriter, r *http.Request, status int, p shown) {
 	p.Static, p.Version, p.Dir, p.Tip = s.static, s.Version, s.DB.Dir(), page.Tip
-	p.Now, p.Stamp = s.now(), s.DB.Stamp()
+	if p.Now = s.now(); p.Stamp == "" {
+		p.Stamp = s.DB.Stamp()
+	}
 	var b bytes.Buffer
 	if err := s.templates[p.Name].Execute(&b, p); err != nil {
 		http.Error(w, "lab ui: render "+p.Name+": "+err.Error(), http.StatusInternalServerError)

@@ -144,7 +144,7 @@ func pairsOf(v lab.Verdict, runs []lab.Sealed) []pair {
 	var order [][2]int
 	for _, r := range v.Runs {
 		value, ok := figures[r.ID]
-		if !r.Valid || !ok {
+		if !r.Judged || !ok {
 			continue
 		}
 		key := [2]int{r.Block, r.Try}

@@ -137,7 +137,7 @@ func (p abPage) runs(b *Body) {
 			counts = p.Say("no", "否")
 		}
 		if r.Ref.Valid && !paired[r.Ref.ID] {
-			why = p.Say("valid, but the other run of its pair does not count or is not there", "有效，但同对的另一次未计入或不存在")
+			why = p.Say("valid, but its pair is not whole, or not looked at yet", "有效，但同对不完整，或尚未查看")
 		}
 		block := strconv.Itoa(r.Ref.Block)
 		if r.Ref.Try > 0 {
@@ -160,7 +160,7 @@ func (p abPage) inOrder() chart.Figure {
 	for i, run := range p.Runs {
 		names = append(names, fmt.Sprintf("%s %d", run.Ref.Arm, run.Ref.Block))
 		f, ok := run.Sealed.Summary.Figure(r.Phase, r.Metric)
-		if !ok {
+		if !ok || run.Ref.Valid && !paired[run.Ref.ID] { // not looked at yet: it shows nothing of B against A
 			continue
 		}
 		key := run.Ref.Arm

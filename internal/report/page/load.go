@@ -43,6 +43,8 @@ func LoadRun(ctx context.Context, db *store.DB, id string, asked Asked) (Documen
 		for _, f := range profile.Traces() {
 			if trace, err := profiling.Read(ctx, filepath.Join(db.RunDir(id), f.Path)); err == nil { // that a trace is lost, its manifest says
 				v.Traces = append(v.Traces, trace)
+			} else if ctx.Err() != nil {
+				return Document{}, err
 			}
 		}
 	}
@@ -126,7 +128,7 @@ func LoadAB(ctx context.Context, db *store.DB, plan lab.Plan, asked Asked) (Docu
 			continue
 		}
 		run := ABRun{Ref: ref, Sealed: runs[i]}
-		if ref.Valid && gate.Verdict.Look.Number > 0 {
+		if ref.Judged {
 			tables, err := db.Tables(ref.ID)
 			if err != nil {
 				return Document{}, err
@@ -181,6 +183,8 @@ func profilesOf(ctx context.Context, db *store.DB, plan string) (*report.ArmProf
 		for _, f := range sealed.Run.Profile.Traces() {
 			if trace, err := profiling.Read(ctx, filepath.Join(db.RunDir(e.ID), f.Path)); err == nil {
 				traces[e.Arm] = append(traces[e.Arm], &trace)
+			} else if ctx.Err() != nil {
+				return nil, err
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // validity is what is doubtful, how it was sampled, what lab measured of itself, and by which rules.
 func (p runPage) validity(b *Body) {
 	findings := append(report.Of(p.parts, report.OfFindings), report.Of(p.hardware, report.OfFindings)...)
-	if len(findings) == 0 {
+	if len(findings) == 0 && p.Sealed.Run.Outcome == lab.Complete {
 		b.Text(p.Say("Nothing was found that is doubtful.", "未发现可疑之处。"))
 	}
 	b.Parts("", findings)

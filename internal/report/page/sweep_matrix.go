@@ -94,8 +94,8 @@ func (p sweepPage) tellApart(a, b varied) bool {
 // numeric says whether all values are numbers.
 func (k varied) numeric() bool {
 	return !slices.ContainsFunc(k.values, func(v string) bool {
-		_, err := strconv.ParseFloat(v, 64)
-		return err != nil
+		n, err := strconv.ParseFloat(v, 64)
+		return err != nil || math.IsInf(n, 0) || math.IsNaN(n) // a rate may be inf, which has no place on an axis
 	})
 }
 

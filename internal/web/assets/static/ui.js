@@ -20,10 +20,8 @@ listen({
     if (place) patch(place, html);
   },
   list(stamp) {
-    const known = document.body.dataset.stamp;
-    document.body.dataset.stamp = stamp;
-    const what = document.body.dataset.renew;
-    if (what && stamp !== known) renew(location.href, what);
+    const what = document.body.dataset.renew; // renew notes the stamp of what it fetched
+    if (what && stamp !== document.body.dataset.stamp) renew(location.href, what);
   },
   pulse: curves.pulse,
   ended() {
