@@ -142,9 +142,9 @@ func legs(s lab.Status, skip int) line {
 		case leg.State == lab.LegNow:
 			l.add(strong, leg.Name)
 		case leg.State == lab.LegDone:
-			l.add(normal, leg.Name+" "+clock(leg.Took))
+			l.add(normal, leg.Name+" "+lab.Stopwatch(leg.Took))
 		case leg.Whole > 0:
-			l.add(faint, leg.Name+" "+clock(leg.Whole))
+			l.add(faint, leg.Name+" "+lab.Stopwatch(leg.Whole))
 		default:
 			l.add(faint, leg.Name)
 		}
@@ -161,21 +161,21 @@ func stageLines(s lab.Status, width int) []line {
 	l.add(strong, stageName(s))
 	long := whole(s)
 	if long == 0 {
-		l.add(normal, " "+fields(clock(s.Since), s.Doing))
+		l.add(normal, " "+fields(lab.Stopwatch(s.Since), s.Doing))
 		return []line{l}
 	}
 	share := min(1, s.Since.Seconds()/long.Seconds())
 	if s.Phase != "" && s.Want > 0 && !(s.Load.Open() && s.Stage == "load") {
 		share = max(share, float64(s.OK+s.Errors)/float64(s.Want))
 	}
-	words := fmt.Sprintf("  %3.0f %%   %s of %s   %s left", share*100, clock(s.Since), clock(long), clock(long-s.Since))
+	words := fmt.Sprintf("  %3.0f %%   %s of %s   %s left", share*100, lab.Stopwatch(s.Since), lab.Stopwatch(long), lab.Stopwatch(long-s.Since))
 	if s.Since >= long {
-		words = fmt.Sprintf("  %s, planned %s: waits for what is in flight", clock(s.Since), clock(long))
+		words = fmt.Sprintf("  %s, planned %s: waits for what is in flight", lab.Stopwatch(s.Since), lab.Stopwatch(long))
 		if s.Phase == "" {
-			words = fmt.Sprintf("  %s, at most %s", clock(s.Since), clock(long))
+			words = fmt.Sprintf("  %s, at most %s", lab.Stopwatch(s.Since), lab.Stopwatch(long))
 		}
 	}
-	if narrow := fmt.Sprintf("  %.0f %%  %s left", share*100, clock(long-s.Since)); l.width()+wide(words) > width && s.Since < long {
+	if narrow := fmt.Sprintf("  %.0f %%  %s left", share*100, lab.Stopwatch(long-s.Since)); l.width()+wide(words) > width && s.Since < long {
 		words = narrow
 	}
 	if s.Doing != "" {
@@ -275,8 +275,8 @@ func runSummary(p past, took time.Duration) line {
 		if leg.State != lab.LegDone || leg.OK+leg.Errors == 0 || leg.Name == "warm-up" {
 			continue
 		}
-		l.add(normal, fmt.Sprintf(" · %s %s, %d ok, %s", leg.Name, clock(leg.Took), leg.OK, errorCount(leg.Errors)))
+		l.add(normal, fmt.Sprintf(" · %s %s, %d ok, %s", leg.Name, lab.Stopwatch(leg.Took), leg.OK, errorCount(leg.Errors)))
 	}
-	l.add(normal, " · took "+clock(took))
+	l.add(normal, " · took "+lab.Stopwatch(took))
 	return l
 }

@@ -224,7 +224,7 @@ func TestNumbersKeepThreeDigits(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{61 * time.Second: "1:01", 3661 * time.Second: "1:01:01"} {
-		if got := clock(d); got != want {
+		if got := lab.Stopwatch(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
 	}

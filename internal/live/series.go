@@ -102,7 +102,7 @@ func planSummary(p lab.PlanStatus, took time.Duration) line {
 	if repeated > 0 {
 		l.add(normal, fmt.Sprintf(", %d made again", repeated))
 	}
-	l.add(normal, " · took "+clock(took))
+	l.add(normal, " · took "+lab.Stopwatch(took))
 	return l
 }
 
@@ -256,6 +256,6 @@ func sweepSummary(s lab.SweepStatus, took time.Duration) line {
 	var l line
 	l.add(strong, "sweep ")
 	l.add(faint, s.ID)
-	l.add(normal, " · "+cellCount(s)+cellStates(s)+" · took "+clock(took))
+	l.add(normal, " · "+cellCount(s)+cellStates(s)+" · took "+lab.Stopwatch(took))
 	return l
 }

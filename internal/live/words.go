@@ -9,15 +9,6 @@ import (
 	"lab/internal/lab"
 )
 
-// clock is a duration as a stopwatch shows it.
-func clock(d time.Duration) string {
-	seconds := int(d.Round(time.Second).Seconds())
-	if seconds >= 3600 {
-		return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
-	}
-	return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
-}
-
 // about is a duration to two digits, as one says it.
 func about(d time.Duration) string {
 	switch {
@@ -97,9 +88,9 @@ func stageName(s lab.Status) string {
 // Text is a status as one line.
 func Text(s lab.Status) string {
 	step := strings.Replace(s.Step+timeLeft(s), " · ", ", ", 1)
-	stage := stageName(s) + " " + clock(s.Since)
+	stage := stageName(s) + " " + lab.Stopwatch(s.Since)
 	if s.Whole > 0 {
-		stage += " of " + clock(s.Whole)
+		stage += " of " + lab.Stopwatch(s.Whole)
 	}
 	parts := []string{step, s.Title, stage, s.Doing}
 	if s.Phase != "" {

@@ -75,7 +75,7 @@ func nowItemOf(a store.Announcement) nowItem {
 	s := a.Status
 	item := nowItem{Run: s.Run, Title: s.Title, Step: s.Step, Stage: stageOf(s), Command: a.Command, Share: -1}
 	if s.Stage != "" {
-		item.Elapsed = clock(s.Since)
+		item.Elapsed = lab.Stopwatch(s.Since)
 	}
 	if s.Left > 0 {
 		item.Left = "about " + lasted(s.Left) + " left"
@@ -88,7 +88,7 @@ func nowItemOf(a store.Announcement) nowItem {
 	case s.Want > 0:
 		item.Share = 100 * min(done, s.Want) / s.Want
 	case s.Whole > 0:
-		item.Whole = clock(s.Whole)
+		item.Whole = lab.Stopwatch(s.Whole)
 		item.Share = int(100 * min(s.Since, s.Whole) / s.Whole)
 	}
 	if s.Phase != "" {
@@ -105,7 +105,7 @@ func nowItemOf(a store.Announcement) nowItem {
 	for _, leg := range s.Legs {
 		m := mark{State: stateOf(leg.State), Name: leg.Name}
 		if leg.Took > 0 {
-			m.More = clock(leg.Took)
+			m.More = lab.Stopwatch(leg.Took)
 		}
 		item.Legs = append(item.Legs, m)
 	}
@@ -258,14 +258,6 @@ func (s *Site) nowHTML(all []store.Announcement) string {
 		return ""
 	}
 	return b.String()
-}
-
-func clock(d time.Duration) string {
-	seconds := int(d.Round(time.Second).Seconds())
-	if seconds >= 3600 {
-		return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
-	}
-	return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
 }
 
 func milliseconds(d time.Duration) string {
