@@ -55,6 +55,7 @@ test-vllm: vllm-cpu
 
 test-vllm-all: vllm-cpu
 	LAB_TEST_VLLM=$(VENV) go test $(LDFLAGS) -count=1 -timeout 120m -v -run 'TestRealVLLM' ./cmd/lab
+	LAB_TEST_VENV=$(VENV) LAB_TEST_MODEL=$(CURDIR)/cmd/lab/testdata/tiny-model go test -count=1 -timeout 20m -v -run 'RealVLLM' ./supervisor
 
 # Pages in a real browser, which is installed where there is none.
 test-ui:

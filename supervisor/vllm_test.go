@@ -18,7 +18,7 @@ import (
 func realServer(t *testing.T) (Launch, Options) {
 	venv, model := os.Getenv("LAB_TEST_VENV"), os.Getenv("LAB_TEST_MODEL")
 	if venv == "" || model == "" {
-		t.Skip("needs a real vllm: LAB_TEST_VENV and LAB_TEST_MODEL")
+		t.Skip("needs a real vllm, LAB_TEST_VENV and LAB_TEST_MODEL: `make test-vllm-all` has them")
 	}
 	length, seqs, eager := 2048, 4, true
 	server := lab.Server{
