@@ -177,7 +177,7 @@ func (d *driver) open(ctx context.Context, requests <-chan Request, times []time
 	}
 	wait := sleepUntil
 	if d.client != nil { // a test's stand-in may live in virtual time, of which the kernel knows nothing
-		w := newWaiter(ctx)
+		w := newWaiter()
 		defer w.close()
 		wait = w.until
 	}

@@ -40,7 +40,7 @@ func newSelf(d *driver, h *heap) *self {
 func (s *self) watch(ctx context.Context) {
 	wait := sleepUntil
 	if s.driver.client != nil { // as in driver.open
-		w := newWaiter(ctx)
+		w := newWaiter()
 		defer w.close()
 		wait = w.until
 	}

@@ -10,7 +10,7 @@ import (
 // waiter waits as any timer does.
 type waiter struct{}
 
-func newWaiter(context.Context) *waiter { return &waiter{} }
+func newWaiter() *waiter { return &waiter{} }
 
 func (w *waiter) close() {}
 

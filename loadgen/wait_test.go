@@ -8,7 +8,7 @@ import (
 )
 
 func TestAWaitEndsAtItsMomentAndNotBefore(t *testing.T) {
-	w := newWaiter(t.Context())
+	w := newWaiter()
 	defer w.close()
 	for _, wait := range []time.Duration{-time.Second, 0, 50 * time.Microsecond, 3 * time.Millisecond, 30 * time.Millisecond} {
 		when := time.Now().Add(wait)
@@ -20,7 +20,7 @@ func TestAWaitEndsAtItsMomentAndNotBefore(t *testing.T) {
 
 func TestAWaitEndsWithItsContextAlsoOneThatBeginsAfterwards(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	w := newWaiter(ctx)
+	w := newWaiter()
 	defer w.close()
 	time.AfterFunc(20*time.Millisecond, func() { cancel(errors.New("enough")) })
 	for range 2 {
