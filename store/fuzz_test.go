@@ -10,8 +10,8 @@ import (
 // FuzzStoredTable takes the way of a table from the file. The Parquet reader believes what it reads, sizes too; the
 // checksum keeps damaged bytes from it.
 func FuzzStoredTable(f *testing.F) {
-	for seed := range uint64(3) {
-		b, err := encode(anyTables(rand.New(rand.NewPCG(seed, 1))), restless)
+	for seed, c := range []compression{dense(), quick(restless), dense()} {
+		b, err := encode(anyTables(rand.New(rand.NewPCG(uint64(seed), 1))), c)
 		if err != nil {
 			f.Fatal(err)
 		}

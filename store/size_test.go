@@ -216,7 +216,7 @@ func BenchmarkSealOfAnHour(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := encode(tables, restless); err != nil {
+		if _, err := encode(tables, dense()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"lab/internal/lab"
 )
 
-// Tables are Parquet: delta encoding where values grow or are alike, zstd over all, so any tool that reads Parquet reads
-// them. Moments are nanoseconds since the run's epoch, those of chunks microseconds; 0 is absent. Free text that is no
+// Tables are Parquet: delta encoding where values grow or are alike, and a compression over all, so any tool that reads
+// Parquet reads them. Moments are nanoseconds since the run's epoch, those of chunks microseconds; 0 is absent. Free text that is no
 // UTF-8 gets U+FFFD for what is not.
 
 // requestRow is a request without its chunks.
@@ -82,20 +82,20 @@ type logRow struct {
 	Text   string `parquet:"text"`
 }
 
-// encode makes the value of each table. It calls rest between its steps, of which each takes a fraction of a millisecond.
-func encode(t lab.Tables, rest func()) (batch, error) {
-	requests, chunks := splitRequests(t.Requests, rest)
+// encode makes the value of each table. It rests between its steps, of which each takes a fraction of a millisecond.
+func encode(t lab.Tables, c compression) (batch, error) {
+	requests, chunks := splitRequests(t.Requests, c.rest)
 	b := batch{}
 	err := errors.Join(
-		encodeRows(b, "requests", requests, rest),
-		encodeRows(b, "chunks", chunks, rest),
-		encodeRows(b, "samples", spreadSamples(t.Samples), rest),
+		encodeRows(b, "requests", requests, c),
+		encodeRows(b, "chunks", chunks, c),
+		encodeRows(b, "samples", spreadSamples(t.Samples), c),
 		encodeRows(b, "events", convert(t.Events, func(e lab.Event) eventRow {
 			return eventRow{At: int64(e.At), Kind: string(e.Kind), Detail: valid(e.Detail)}
-		}), rest),
+		}), c),
 		encodeRows(b, "log", convert(t.Log, func(l lab.LogLine) logRow {
 			return logRow{At: int64(l.At), Stderr: l.Stderr, Text: valid(l.Text)}
-		}), rest),
+		}), c),
 	)
 	return b, err
 }
@@ -156,18 +156,18 @@ const chunkSize = 16 << 10
 // stepRows is how many rows are taken between two rests: some 50 µs.
 const stepRows = 256
 
-func encodeRows[T any](b batch, table string, rows []T, rest func()) error {
+func encodeRows[T any](b batch, table string, rows []T, c compression) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(resting{&parquet.Zstd, rest}),
+	w := parquet.NewGenericWriter[T](&buf, parquet.Compression(c),
 		parquet.PageBufferSize(pageFor(len(rows))), parquet.ColumnPageBuffers(parquet.NewChunkBufferPool(chunkSize)))
 	for step := range slices.Chunk(rows, stepRows) {
 		if _, err := w.Write(step); err != nil {
 			return fmt.Errorf("encode %s: %w", table, err)
 		}
-		rest()
+		c.rest()
 	}
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("encode %s: %w", table, err)
@@ -176,15 +176,21 @@ func encodeRows[T any](b batch, table string, rows []T, rest func()) error {
 	return nil
 }
 
-// resting is a compression that rests before each page: a writer that is closed compresses all its columns in one go.
-type resting struct {
+// compression is a codec that rests before each page: a writer that is closed compresses all its columns in one go.
+type compression struct {
 	compress.Codec
 	rest func()
 }
 
-func (r resting) Encode(dst, src []byte) ([]byte, error) {
-	r.rest()
-	return r.Codec.Encode(dst, src)
+// quick is for a second's records beside a load. Sealing packs them anew.
+func quick(rest func()) compression { return compression{&parquet.Snappy, rest} }
+
+// dense is for what stays.
+func dense() compression { return compression{&parquet.Zstd, restless} }
+
+func (c compression) Encode(dst, src []byte) ([]byte, error) {
+	c.rest()
+	return c.Codec.Encode(dst, src)
 }
 
 // decodeRows reads in steps, so that a damaged count of rows does not ask for more memory than there are rows.

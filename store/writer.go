@@ -162,7 +162,7 @@ func (w *Writer) flush(wait time.Duration, rest func()) error {
 }
 
 func (w *Writer) write(t lab.Tables, head json.RawMessage, wait time.Duration, rest func()) error {
-	b, err := encode(t, rest)
+	b, err := encode(t, quick(rest))
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (w *Writer) compact(run lab.Run, s lab.Summary, t lab.Tables) error {
 	if sealed {
 		return errors.New("it is sealed already")
 	}
-	b, err := encode(t, restless)
+	b, err := encode(t, dense())
 	if err != nil {
 		return err
 	}
