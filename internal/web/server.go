@@ -85,20 +85,21 @@ func (s *Site) Stop() {
 // Handler serves the pages to whoever may see them.
 func (s *Site) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/{$}", s.list)
-	mux.HandleFunc("/ab", s.plans)
-	mux.HandleFunc("/sweeps", s.sweeps)
-	mux.HandleFunc("/baselines", s.baselines)
-	mux.HandleFunc("/profiles", s.profiles)
+	for pattern, page := range map[string]http.HandlerFunc{
+		"/{$}": s.list, "/r/{id}": s.run, "/compare": s.compare,
+		"/ab": s.plans, "/ab/{id}": s.ab,
+		"/sweeps": s.sweeps, "/sweep/{id}": s.sweep,
+		"/baselines": s.baselines, "/baseline/{name}": s.baseline,
+		"/profiles": s.profiles, "/now": s.nowPage,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			s.hub.bury() // no page shows a run as live whose lab was killed
+			page(w, r)
+		})
+	}
 	mux.HandleFunc("/profile/{id}/", s.flameGraph)
 	mux.HandleFunc("/profile-diff", s.chooseDiff)
 	mux.HandleFunc("/profile-diff/{base}/{id}/", s.flameGraphDiff)
-	mux.HandleFunc("/r/{id}", s.run)
-	mux.HandleFunc("/ab/{id}", s.ab)
-	mux.HandleFunc("/sweep/{id}", s.sweep)
-	mux.HandleFunc("/baseline/{name}", s.baseline)
-	mux.HandleFunc("/compare", s.compare)
-	mux.HandleFunc("/now", s.nowPage)
 	mux.HandleFunc("/events", s.events)
 	mux.HandleFunc(s.static+"{name}", serveStatic)
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, r *http.Request) {
