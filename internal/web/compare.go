@@ -24,8 +24,8 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 	for _, id := range ids { // one of them may go on
 		version += " " + s.DB.RunStamp(id)
 	}
-	doc, err := s.get(r.Context(), fmt.Sprint("compare ", ids), version, func() (page.Document, error) {
-		return page.LoadCompare(r.Context(), s.DB, ids, s.asked())
+	doc, err := s.get(r, fmt.Sprint("compare ", ids), version, func(asked page.Asked) (page.Document, error) {
+		return page.LoadCompare(r.Context(), s.DB, ids, asked)
 	})
 	if err != nil {
 		s.fail(w, r, err)

@@ -67,7 +67,7 @@ func New(o Options) (*Site, error) {
 		return nil, fmt.Errorf("read the pages: %w", err)
 	}
 	for _, name := range pages {
-		t, err := template.New("shell.html").Funcs(functions()).ParseFS(assets, "assets/shell.html", "assets/now.html", name)
+		t, err := template.New("shell.html").Funcs(functions()).ParseFS(assets, "assets/shell.html", "assets/now.html", "assets/bar.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("read the pages: %w", err)
 		}
@@ -166,8 +166,11 @@ func (s *Site) renderStatus(w http.ResponseWriter, r *http.Request, status int, 
 }
 
 // sorry is a page that says why there is none, and what to do.
-func (s *Site) sorry(w http.ResponseWriter, r *http.Request, status int, text, advice string) {
-	s.renderStatus(w, r, status, shown{Name: "sorry", Title: http.StatusText(status), Data: struct{ Text, Advice string }{text, advice}})
+func (s *Site) sorry(w http.ResponseWriter, r *http.Request, status int, text, advice string, links ...link) {
+	s.renderStatus(w, r, status, shown{Name: "sorry", Title: http.StatusText(status), Data: struct {
+		Text, Advice string
+		Links        []link
+	}{text, advice, append(links, link{"All runs", "/"})}})
 }
 
 // fail turns an error into a page: what is not there is 404, anything else a fault that is told as it is.
