@@ -16,6 +16,9 @@ import (
 // announceEvery is how often at most a process writes what it does.
 const announceEvery = 250 * time.Millisecond
 
+// announcedEnd is how the name of a whole announcement ends.
+const announcedEnd = ".json"
+
 // Announcement is what a lab process does right now, as it says itself for whoever looks on from another process.
 type Announcement struct {
 	PID     int        `json:"pid"`
@@ -45,7 +48,7 @@ type Announcer struct {
 
 // Announce makes the Announcer of this process. It has nothing to end: it writes only while something new is said.
 func (db *DB) Announce(command string) *Announcer {
-	return &Announcer{name: filepath.Join(db.liveDir(), fmt.Sprintf("%d.json", os.Getpid())), command: command, owner: self()}
+	return &Announcer{name: filepath.Join(db.liveDir(), fmt.Sprintf("%d%s", os.Getpid(), announcedEnd)), command: command, owner: self()}
 }
 
 func (db *DB) liveDir() string { return filepath.Join(db.dir, "live") }
@@ -113,7 +116,7 @@ func (db *DB) announcements() map[string]announced {
 	}
 	all := map[string]announced{}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".json") {
+		if !strings.HasSuffix(e.Name(), announcedEnd) {
 			continue
 		}
 		name := filepath.Join(db.liveDir(), e.Name())
@@ -129,12 +132,17 @@ func (db *DB) announcements() map[string]announced {
 	return all
 }
 
-// sweepAnnouncements removes the files of processes that are gone.
+// sweepAnnouncements removes the files of processes that are gone, and what is no announcement and was not touched for long:
+// a younger file may just be written.
 func (db *DB) sweepAnnouncements() {
-	for name, a := range db.announcements() {
+	whole := db.announcements()
+	for name, a := range whole {
 		if !a.Owner.alive() {
 			os.Remove(name)
-			os.Remove(name + unfinished)
 		}
 	}
+	sweepOld(db.liveDir(), func(name string) bool {
+		_, is := whole[filepath.Join(db.liveDir(), name)]
+		return !is && (strings.HasSuffix(name, announcedEnd) || strings.HasSuffix(name, announcedEnd+unfinished))
+	})
 }

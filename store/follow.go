@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -24,10 +25,10 @@ type Batch struct {
 	lab.Tables
 }
 
-// Since reads what a live run has recorded from a batch on; the first is 0. Only what is new is read and decoded, so that
-// one can follow a run at the cost of its newest second. Of a run that has ended there are no batches any more: Tables
-// has its records.
-func (db *DB) Since(id string, batch int) (Fresh, error) {
+// Since reads what a live run has recorded from a batch on; the first is 0. Of more than most batches it gives the newest:
+// so one can follow a run at the cost of its newest second, and begin with that in its second hour at no greater cost. Of a
+// run that has ended there are no batches any more: Tables has its records.
+func (db *DB) Since(id string, batch, most int) (Fresh, error) {
 	var fresh Fresh
 	var encoded []batchOf
 	err := db.read(id, func(tx *bbolt.Tx) error {
@@ -39,7 +40,11 @@ func (db *DB) Since(id string, batch int) (Fresh, error) {
 		if h.Run.Outcome != lab.Live {
 			return nil
 		}
-		encoded, err = batchesFrom(tx, batch)
+		first, err := newest(tx, batch, most)
+		if err != nil {
+			return err
+		}
+		encoded, err = batchesFrom(tx, first)
 		return err
 	})
 	if err != nil {
@@ -61,22 +66,43 @@ type batchOf struct {
 	batch  batch
 }
 
+// newest is the number with which the newest most batches begin, or first where that is later. It looks at names only.
+func newest(tx *bbolt.Tx, first, most int) (int, error) {
+	c, err := tablesOf(tx)
+	if err != nil {
+		return 0, err
+	}
+	from, n := math.MaxInt, 0
+	for key, _ := c.Last(); key != nil; key, _ = c.Prev() {
+		number, _, err := batchTable(key)
+		if err != nil {
+			return 0, err
+		}
+		if number < from {
+			if n++; n > most || number < first {
+				return max(from, first), nil
+			}
+			from = number
+		}
+	}
+	return first, nil
+}
+
+// batchesFrom copies the batches out of a run's file, in the order in which they were written, from a number on.
 func batchesFrom(tx *bbolt.Tx, first int) ([]batchOf, error) {
-	tables := tx.Bucket([]byte("tables"))
-	if tables == nil {
-		return nil, fmt.Errorf("%w: the tables are missing", errDamaged)
+	c, err := tablesOf(tx)
+	if err != nil {
+		return nil, err
 	}
 	var all []batchOf
-	c := tables.Cursor()
 	for key, stored := c.Seek(fmt.Appendf(nil, "%09d/", first)); key != nil; key, stored = c.Next() {
 		value, err := content(string(key), stored)
 		if err != nil {
 			return nil, err
 		}
-		text, table, _ := strings.Cut(string(key), "/")
-		number, err := strconv.Atoi(text)
+		number, table, err := batchTable(key)
 		if err != nil {
-			return nil, fmt.Errorf("%w: a table is named %q", errDamaged, key)
+			return nil, err
 		}
 		if len(all) == 0 || all[len(all)-1].number != number {
 			all = append(all, batchOf{number, batch{}})
@@ -84,6 +110,23 @@ func batchesFrom(tx *bbolt.Tx, first int) ([]batchOf, error) {
 		all[len(all)-1].batch[table] = bytes.Clone(value)
 	}
 	return all, nil
+}
+
+func tablesOf(tx *bbolt.Tx) (*bbolt.Cursor, error) {
+	tables := tx.Bucket([]byte("tables"))
+	if tables == nil {
+		return nil, fmt.Errorf("%w: the tables are missing", errDamaged)
+	}
+	return tables.Cursor(), nil
+}
+
+// batchTable takes the name under which putBatch kept a table apart.
+func batchTable(key []byte) (number int, table string, err error) {
+	text, table, _ := strings.Cut(string(key), "/")
+	if number, err = strconv.Atoi(text); err != nil {
+		return 0, "", fmt.Errorf("%w: a table is named %q", errDamaged, key)
+	}
+	return number, table, nil
 }
 
 // Stamp changes whenever a run begins, ends, is marked, removed or copied in, and costs two looks at the disk. What a live

@@ -2,6 +2,9 @@ package store
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +23,7 @@ func TestALiveRunIsFollowedByWhatIsNewInIt(t *testing.T) {
 	}
 	since := func(batch int) Fresh {
 		t.Helper()
-		fresh, err := db.Since(id, batch)
+		fresh, err := db.Since(id, batch, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,6 +48,12 @@ func TestALiveRunIsFollowedByWhatIsNewInIt(t *testing.T) {
 	flush()
 	if fresh := since(next); len(fresh.Batches) != 1 || fresh.Batches[0].Requests[0].Seq != 2 {
 		t.Errorf("since batch %d there is %+v", next, fresh.Batches)
+	}
+	for _, c := range []struct{ from, most, first, n int }{{0, 1, 2, 1}, {0, 2, 1, 2}, {0, 3, 0, 3}, {0, 4, 0, 3}, {next, 2, 2, 1}, {next - 1, 1, 2, 1}, {next + 9, 3, 0, 0}} {
+		fresh, err := db.Since(id, c.from, c.most)
+		if err != nil || len(fresh.Batches) != c.n || c.n > 0 && fresh.Batches[0].Requests[0].Seq != c.first {
+			t.Errorf("of the newest %d batches since %d there is %+v, %v", c.most, c.from, fresh.Batches, err)
+		}
 	}
 	before := db.RunStamp(id)
 	if err := w.Seal(w.ended(), lab.Summary{}); err != nil {
@@ -134,5 +143,40 @@ func TestAProcessTellsWhatItDoesUntilItIsGone(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(db.liveDir()); len(left) != 0 {
 		t.Errorf("what it left is still there: %v", left)
+	}
+}
+
+func TestWhatIsNoAnnouncementIsSweptAwayOnceItIsOld(t *testing.T) {
+	db := open(t, t.TempDir())
+	own := db.Announce("lab run a.yaml")
+	if err := own.put(lab.Status{Stage: "load"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"old-7.json", "old-8.json.new", "old-notes.txt", "7.json", "8.json.new", filepath.Base(own.name) + unfinished} {
+		if err := os.WriteFile(filepath.Join(db.liveDir(), name), []byte(`{"pid": 7, "owner": {"pi`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(name, "old") {
+			if err := os.Chtimes(filepath.Join(db.liveDir(), name), time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.Chtimes(own.name, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil { // of a lab that says nothing for long
+		t.Fatal(err)
+	}
+	if err := db.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"7.json", "8.json.new", filepath.Base(own.name), filepath.Base(own.name) + unfinished, "old-notes.txt"}
+	var left []string
+	entries, _ := os.ReadDir(db.liveDir())
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	slices.Sort(want)
+	diff(t, want, left)
+	if err := own.put(lab.Status{Stage: "load"}); err != nil || len(db.Announced()) != 1 {
+		t.Errorf("the lab that lives says no more: %v", err)
 	}
 }

@@ -80,17 +80,22 @@ func lastMoment(t lab.Tables) (last time.Duration) {
 	return last
 }
 
-// sweep removes files that a killed process did not finish. To write one takes seconds, so an old one is nobody's.
+// sweep removes run files that a killed process did not finish.
 func (db *DB) sweep() {
+	sweepOld(db.runsDir(), func(name string) bool { return strings.HasSuffix(name, ".db"+unfinished) })
+}
+
+// sweepOld removes files that nobody finishes any more: to write one takes seconds at most, so an old one is nobody's.
+func sweepOld(dir string, leftover func(name string) bool) {
 	const old = time.Hour
-	entries, err := os.ReadDir(db.runsDir())
+	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return // List will say so
+		return // nothing is there yet, or who needs it says so
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && strings.HasSuffix(e.Name(), ".db"+unfinished) && time.Since(info.ModTime()) > old {
-			os.Remove(filepath.Join(db.runsDir(), e.Name()))
+		if err == nil && !e.IsDir() && leftover(e.Name()) && time.Since(info.ModTime()) > old {
+			os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }

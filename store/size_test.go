@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"lab/internal/lab"
 )
 
@@ -146,6 +148,41 @@ func BenchmarkSecondOfALoad(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(used(b, w.db.runsDir()))/float64(w.batches)/1e3, "kB/flush")
+}
+
+// BenchmarkFollowALiveRun is what it costs to begin to follow a run of 20 requests a second with 64 chunks, in its minutes 1, 10 and 120:
+// its newest five minutes, as its page does, and its newest ten seconds.
+func BenchmarkFollowALiveRun(b *testing.B) {
+	w := begin(b, open(b, b.TempDir()), testRun())
+	records := lab.Tables{Requests: bigRequests(20, 64)}
+	for i := range 20 {
+		records.Samples = append(records.Samples, lab.Sample{At: time.Duration(i + 1), Device: "gpu0", Values: map[string]float64{lab.GPUPower: float64(i), lab.GPUUtil: 93}})
+	}
+	second, err := encode(records, restless)
+	if err != nil {
+		b.Fatal(err)
+	}
+	written := 0
+	for _, minute := range []int{1, 10, 120} {
+		err := change(w.db.runFile(w.id), lockWait, false, func(tx *bbolt.Tx) (err error) {
+			for ; written < 60*minute && err == nil; written++ {
+				err = putBatch(tx, written, second)
+			}
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, most := range []int{300, 10} {
+			b.Run(fmt.Sprintf("minute%d/newest%d", minute, most), func(b *testing.B) {
+				for b.Loop() {
+					if fresh, err := w.db.Since(w.id, 0, most); err != nil || len(fresh.Batches) != min(most, 60*minute) {
+						b.Fatal(len(fresh.Batches), err)
+					}
+				}
+			})
+		}
+	}
 }
 
 // BenchmarkFlushBesideALoad is how long the writing of a second's records keeps the load from the only core: how late

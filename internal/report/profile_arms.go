@@ -10,15 +10,17 @@ import (
 
 // ArmProfiles are the profiled runs of the arms of an A/B, and what differs between them. They are evidence, and no part of the verdict.
 type ArmProfiles struct {
-	A, B *lab.Run              // nil: the arm was not profiled
-	Diff *profiling.Difference // nil: not both captures are whole
+	A, B   *lab.Run              // nil: the arm was not profiled
+	Diff   *profiling.Difference // nil: not both captures are whole, or they were not read
+	Unread lab.Bytes             // of both captures, where they are whole and were left unread so that nothing beside suffers
 }
 
 // profilesDocument is what a document says of them.
 type profilesDocument struct {
-	A    *armProfile           `json:"a,omitempty"`
-	B    *armProfile           `json:"b,omitempty"`
-	Diff *profiling.Difference `json:"diff,omitempty"`
+	A      *armProfile           `json:"a,omitempty"`
+	B      *armProfile           `json:"b,omitempty"`
+	Diff   *profiling.Difference `json:"diff,omitempty"`
+	Unread int64                 `json:"traces_not_read_bytes,omitempty"`
 }
 
 type armProfile struct {
@@ -37,7 +39,7 @@ func (a *ArmProfiles) document() *profilesDocument {
 		}
 		return &armProfile{r.ID, r.Outcome, r.Profile}
 	}
-	return &profilesDocument{of(a.A), of(a.B), a.Diff}
+	return &profilesDocument{of(a.A), of(a.B), a.Diff, int64(a.Unread)}
 }
 
 // Profiles prints the profiled runs of the arms below a verdict.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	"lab/internal/lab"
 	"lab/store"
 )
 
@@ -37,9 +36,4 @@ func (c *catalog) read() ([]row, error) {
 	}
 	c.rows, c.stamp = rows, stamp
 	return rows, nil
-}
-
-// anyLive says whether a run goes on, or seems to.
-func anyLive(rows []row) bool {
-	return slices.ContainsFunc(rows, func(r row) bool { return r.Outcome == lab.Live })
 }

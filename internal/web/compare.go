@@ -2,10 +2,12 @@ package web
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 
+	"lab/internal/compare"
 	"lab/internal/report/page"
 	"lab/store"
 )
@@ -24,14 +26,18 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 	for _, id := range ids { // one of them may go on
 		version += " " + s.DB.RunStamp(id)
 	}
-	doc, err := s.get(r.Context(), fmt.Sprint("compare ", ids), version, func() (page.Document, error) {
-		return page.LoadCompare(r.Context(), s.DB, ids, s.asked())
+	doc, err := s.get(r, fmt.Sprint("compare ", ids), version, func(asked page.Asked) (page.Document, error) {
+		return page.LoadCompare(r.Context(), s.DB, ids, asked)
 	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	v := documentView{Document: doc.Document, Again: doc.again(version)}
+	if v.Undecided, err = undecided(s.DB, ids); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	for _, id := range ids {
 		v.Links = append(v.Links, link{id, "/r/" + url.PathEscape(id)})
 	}
@@ -39,6 +45,41 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 		v.Links = append(v.Links, link{"against " + id, "/compare?" + url.Values{"run": ids, "base": {id}}.Encode()})
 	}
 	s.showDocument(w, r, shown{Place: "runs", Stamp: doc.stamp}, v)
+}
+
+// undecided are the A/Bs of which runs of both arms are among these, and which are to be judged again.
+func undecided(db *store.DB, ids []string) ([]link, error) {
+	arms := map[string]map[string]bool{}
+	for _, id := range ids {
+		sealed, err := db.Sealed(id)
+		if err != nil {
+			return nil, err
+		}
+		if p := sealed.Run.Plan; p != nil && sealed.Run.Arm != "" {
+			if arms[p.ID] == nil {
+				arms[p.ID] = map[string]bool{}
+			}
+			arms[p.ID][sealed.Run.Arm] = true
+		}
+	}
+	var open []link
+	for _, id := range slices.Sorted(maps.Keys(arms)) {
+		if len(arms[id]) < 2 {
+			continue
+		}
+		plan, err := db.ResolvePlan(id) // a time limit may have cut it since
+		if err != nil {
+			return nil, err
+		}
+		runs, err := db.PlanRuns(id)
+		if err != nil {
+			return nil, err
+		}
+		if !compare.Judge(plan, runs).Look.Final {
+			open = append(open, link{"A/B " + id, "/ab/" + id})
+		}
+	}
+	return open, nil
 }
 
 // comparedRuns are the ids that an address names, the base first, else the oldest.

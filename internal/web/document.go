@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"html/template"
 	"mime"
 	"net/http"
@@ -22,6 +21,9 @@ type documentView struct {
 	Again int // milliseconds after which a live document is worth fetching again; 0: it does not change
 	Links []link
 	Files []link // what the document carries for programs
+
+	Undecided []link // A/Bs that are compared here and will be judged again
+	Anyway    string // address of the document with the traces that were left out beside a measurement
 }
 
 type link struct{ Text, Address string }
@@ -39,6 +41,9 @@ func (s *Site) showDocument(w http.ResponseWriter, r *http.Request, p shown, v d
 		return
 	}
 	v.Links = append(v.Links, link{"save as one file", with(r, "file", "")})
+	if v.Unread {
+		v.Anyway = with(r, anyway, "")
+	}
 	for _, d := range v.Document.Data {
 		v.Files = append(v.Files, link{d.Title + ": " + d.File, with(r, "data", d.ID)})
 	}
@@ -96,20 +101,25 @@ func (m made) rest() time.Duration {
 }
 
 // get gives the document of a subject in the version that is asked for; beside a measurement perhaps an older one.
-func (s *Site) get(ctx context.Context, subject, version string, load func() (page.Document, error)) (made, error) {
+func (s *Site) get(r *http.Request, subject, version string, load func(page.Asked) (page.Document, error)) (made, error) {
 	d := &s.documents
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	beside := measuring(s.DB.Announced())
+	asked := page.Asked{Lang: "en", Lab: s.Version}
+	if beside && !r.URL.Query().Has(anyway) {
+		asked.MostTraces = costly
+	}
 	i := slices.IndexFunc(d.kept, func(m made) bool { return m.subject == subject })
-	if i >= 0 && (d.kept[i].version == version || d.kept[i].rest() > 0 && measuring(s.DB.Announced())) {
+	if i >= 0 && (asked.MostTraces > 0 || !d.kept[i].Unread) && (d.kept[i].version == version || d.kept[i].rest() > 0 && beside) {
 		return d.kept[i], nil
 	}
-	if ctx.Err() != nil { // who asked for it has gone away while others were made
-		return made{}, ctx.Err()
+	if err := r.Context().Err(); err != nil { // who asked for it has gone away while others were made
+		return made{}, err
 	}
 	m := made{subject: subject, version: version, stamp: s.DB.Stamp(), at: time.Now()}
 	var err error
-	if m.Document, err = load(); err != nil {
+	if m.Document, err = load(asked); err != nil {
 		return made{}, err
 	}
 	m.took, m.at = time.Since(m.at), time.Now()
@@ -121,9 +131,6 @@ func (s *Site) get(ctx context.Context, subject, version string, load func() (pa
 	}
 	return m, nil
 }
-
-// asked says how pages are to be made.
-func (s *Site) asked() page.Asked { return page.Asked{Lang: "en", Lab: s.Version} }
 
 // run is the page of one run.
 func (s *Site) run(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +149,7 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	doc, err := s.get(r.Context(), "run "+id, version, func() (page.Document, error) { return page.LoadRun(r.Context(), s.DB, id, s.asked()) })
+	doc, err := s.get(r, "run "+id, version, func(asked page.Asked) (page.Document, error) { return page.LoadRun(r.Context(), s.DB, id, asked) })
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -20,11 +20,13 @@ import (
 //	gpus   HTML: what the GPUs do, once a second, where ?gpus asks for it
 //
 // now and list are states: who was away gets the newest. A stream that begins again with Last-Event-ID (or ?after=, where a
-// page begins a new one) gets every pulse after that one, from the run's own file: they outlive lab ui.
+// page begins a new one) gets every pulse after that one, from the run's own file: they outlive lab ui. Of more than the
+// last two minutes it gets those: to begin in the second hour of a run costs the box no more than in its first minutes.
 const (
-	heartbeat = 15 * time.Second // a comment, so that a dead connection is noticed on both sides
-	sendLimit = 10 * time.Second // for a browser that does not read
-	retryMS   = 1000             // after which the browser connects again
+	pulsesAtOnce = 120              // one for each flush of the run, about a second
+	heartbeat    = 15 * time.Second // a comment, so that a dead connection is noticed on both sides
+	sendLimit    = 10 * time.Second // for a browser that does not read
+	retryMS      = 1000             // after which the browser connects again
 )
 
 func (s *Site) events(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +160,7 @@ func (f *follower) send(out *stream) {
 		f.rates = rates{}
 		from = max(0, from-1)
 	}
-	fresh, err := f.site.DB.Since(f.id, from)
+	fresh, err := f.site.DB.Since(f.id, from, pulsesAtOnce)
 	if err != nil {
 		if stamp == "" { // it is not there, or was removed
 			f.end(out, "")

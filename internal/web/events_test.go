@@ -156,6 +156,27 @@ func TestAStreamGoesOnAfterTheLastPulseThatTheBrowserHas(t *testing.T) {
 	}
 }
 
+func TestAStreamOfALongRunBeginsTwoMinutesBack(t *testing.T) {
+	site, server := serve(t, Options{})
+	w, run := liveRun(t, site.DB)
+	const all = pulsesAtOnce + 7
+	for second := range all {
+		w.Sample(lab.Sample{At: time.Duration(second+1) * time.Second, Device: "client", Values: map[string]float64{lab.ClientFlight: 1}})
+		if err := w.Close(); err != nil { // writes what is pending
+			t.Fatal(err)
+		}
+	}
+	for _, last := range []string{"", "0", "5"} {
+		events, leave := openStream(t, server.URL+"/events?run="+run.ID, last)
+		for want := all - pulsesAtOnce; want < all; want++ {
+			if e := next(t, events, "pulse"); e.id != strconv.Itoa(want) {
+				t.Fatalf("after %q comes pulse %s, not %d", last, e.id, want)
+			}
+		}
+		leave()
+	}
+}
+
 func TestAStreamTellsOfOtherRunsAndOfWhatIsMeasured(t *testing.T) {
 	site, server := serve(t, Options{})
 	events, _ := openStream(t, server.URL+"/events", "")

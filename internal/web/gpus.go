@@ -39,6 +39,9 @@ type readings struct {
 	at      time.Time // of the newest
 }
 
+// newestOnly is how many batches of a live run are read at most: whoever looks only now has no use for what was before.
+const newestOnly = 10
+
 // stale is an age at which a reading says nothing of now any more.
 const stale = 5 * time.Second
 
@@ -146,7 +149,7 @@ func (g *gpus) follow(ctx context.Context) {
 			g.begin(id)
 		}
 		if s := g.db.RunStamp(run); s != "" && s != stamp {
-			if fresh, err := g.db.Since(run, next); err == nil {
+			if fresh, err := g.db.Since(run, next, newestOnly); err == nil {
 				stamp = s
 				g.describe(fresh.Run.Run.Host.GPUs)
 				for _, b := range fresh.Batches {

@@ -2,9 +2,11 @@ package web
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
+	"lab/internal/lab"
 	"lab/store"
 )
 
@@ -88,6 +90,7 @@ func (h *hub) ended() bool {
 func (h *hub) look() sight { return sight{h.db.Stamp(), h.db.Announced()} }
 
 func (h *hub) run(quit chan struct{}) {
+	h.bury() // who died while nobody looked
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -125,9 +128,18 @@ func gone(before, now []store.Announcement) bool {
 	return false
 }
 
-// bury marks the runs of a lab that was killed, as any other command of lab would.
+// bury marks the runs of a lab that was killed, as any other command of lab would. Only where a run seems to go on that no
+// living process speaks of there is something to do; what such a process is about to say makes no difference.
 func (h *hub) bury() {
-	if rows, err := h.catalog.read(); err == nil && anyLive(rows) {
-		_ = h.db.Recover() // the next command of lab tries again
+	rows, err := h.catalog.read()
+	if err != nil {
+		return // who shows the runs says so
+	}
+	spoken := map[string]bool{}
+	for _, a := range h.db.Announced() {
+		spoken[a.Status.Run] = true
+	}
+	if slices.ContainsFunc(rows, func(r row) bool { return r.Outcome == lab.Live && !spoken[r.ID] }) {
+		_ = h.db.Recover() // the next look tries again
 	}
 }

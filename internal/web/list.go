@@ -108,10 +108,6 @@ type column struct {
 // list is the page of all runs.
 func (s *Site) list(w http.ResponseWriter, r *http.Request) {
 	rows, err := s.catalog.read()
-	if err == nil && anyLive(rows) && !measuring(s.DB.Announced()) { // whose lab was killed while nobody looked
-		s.hub.bury()
-		rows, err = s.catalog.read()
-	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

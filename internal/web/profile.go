@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"lab/internal/lab"
@@ -18,9 +20,12 @@ import (
 // keptViews is how many profiles stay in memory once they were opened.
 const keptViews = 4
 
-// costly is how many bytes of traces are read while something is measured only if the reader says so: a core works on a
-// gigabyte for some seconds.
-const costly = 64 << 20
+// costly is a size of traces, packed as they are, above which they are read beside a measurement only if the reader says so,
+// with ?anyway in the address: a core works on a gigabyte for some seconds.
+const (
+	costly = 64 << 20
+	anyway = "anyway"
+)
 
 // views are the pages of pprof that were opened, by the ids of the runs, the newest last.
 type views struct {
@@ -52,26 +57,50 @@ func (s *Site) chooseDiff(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Site) serveProfile(w http.ResponseWriter, r *http.Request, prefix string, ids ...string) {
-	files := make([][]string, len(ids))
+	all := make([]captured, len(ids))
 	size := lab.Bytes(0)
 	for i, id := range ids {
-		var own lab.Bytes
 		var err error
-		if files[i], own, err = traces(s.DB, id); err != nil {
+		if all[i], err = traces(s.DB, id); err != nil {
 			s.noProfile(w, r, err)
 			return
 		}
-		size += own
+		size += all[i].size
 	}
-	h, err := s.views.open(r.Context(), ids, files, func() bool {
-		return size > costly && measuring(s.DB.Announced()) && !r.URL.Query().Has("anyway")
+	h, err := s.views.open(r.Context(), all, func() bool {
+		return size > costly && measuring(s.DB.Announced()) && !r.URL.Query().Has(anyway)
 	})
 	if err != nil {
 		s.noProfile(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", pprofPages)
-	http.StripPrefix(prefix, h).ServeHTTP(w, r)
+	var bar bytes.Buffer
+	if err := s.templates["document"].ExecuteTemplate(&bar, "bar", all); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	http.StripPrefix(prefix, h).ServeHTTP(&barred{ResponseWriter: w, bar: bar.Bytes()}, r)
+}
+
+// barred puts a bar at the top of a page of pprof, which knows of no page but its own. pprof writes a page in one piece.
+type barred struct {
+	http.ResponseWriter
+	bar []byte
+}
+
+func (b *barred) Write(page []byte) (int, error) {
+	const top = "<body>"
+	head, rest, found := bytes.Cut(page, []byte(top))
+	if !found || !strings.HasPrefix(b.Header().Get("Content-Type"), "text/html") {
+		return b.ResponseWriter.Write(page)
+	}
+	for _, part := range [][]byte{head, []byte(top), b.bar, rest} {
+		if _, err := b.ResponseWriter.Write(part); err != nil {
+			return 0, err
+		}
+	}
+	return len(page), nil
 }
 
 func (s *Site) noProfile(w http.ResponseWriter, r *http.Request, err error) {
@@ -79,7 +108,7 @@ func (s *Site) noProfile(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errCostly):
 		s.sorry(w, r, http.StatusServiceUnavailable, "Something is being measured, and to read traces of this size takes a core for some seconds.",
-			"Come back when it has ended; or add ?anyway to the address if the measurement may suffer.")
+			"Come back when it has ended.", link{"Read them now all the same", with(r, anyway, "")})
 	case errors.As(err, &none):
 		s.sorry(w, r, http.StatusNotFound, sentence(err), "")
 	default:
@@ -90,10 +119,13 @@ func (s *Site) noProfile(w http.ResponseWriter, r *http.Request, err error) {
 var errCostly = errors.New("it would disturb what is measured")
 
 // open gives the pages of one profile, or of the difference of two.
-func (v *views) open(ctx context.Context, ids []string, files [][]string, busy func() bool) (http.Handler, error) {
+func (v *views) open(ctx context.Context, runs []captured, busy func() bool) (http.Handler, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	key := fmt.Sprint(ids)
+	key := ""
+	for _, c := range runs {
+		key += c.ID + " "
+	}
 	if h := v.made[key]; h != nil {
 		return h, nil
 	}
@@ -101,8 +133,8 @@ func (v *views) open(ctx context.Context, ids []string, files [][]string, busy f
 		return nil, errCostly
 	}
 	var all []*profiling.Stacks
-	for _, names := range files {
-		stacks, err := profiling.ReadStacks(ctx, names...)
+	for _, c := range runs {
+		stacks, err := profiling.ReadStacks(ctx, c.files...)
 		if err != nil {
 			return nil, err
 		}
@@ -129,24 +161,32 @@ type noTracesError struct{ id, why string }
 
 func (e *noTracesError) Error() string { return fmt.Sprintf("run %s has no trace: %s", e.id, e.why) }
 
-// traces are the files of a profiled run.
-func traces(db *store.DB, id string) (files []string, size lab.Bytes, err error) {
+// captured is a profiled run with its traces.
+type captured struct {
+	ID, Name string
+	files    []string
+	size     lab.Bytes
+}
+
+// traces finds the traces of a profiled run.
+func traces(db *store.DB, id string) (captured, error) {
 	sealed, err := db.Sealed(id)
 	if err != nil {
-		return nil, 0, err
+		return captured{}, err
 	}
 	p := sealed.Run.Profile
 	switch {
 	case p == nil:
-		return nil, 0, &noTracesError{id, "it was not profiled"}
+		return captured{}, &noTracesError{id, "it was not profiled"}
 	case p.Mechanism == lab.ProfileByServer:
-		return nil, 0, &noTracesError{id, "its server was not lab's, and has them"}
+		return captured{}, &noTracesError{id, "its server was not lab's, and has them"}
 	}
+	c := captured{ID: id, Name: sealed.Run.Experiment.Name}
 	for _, f := range p.Traces() {
-		files, size = append(files, filepath.Join(db.RunDir(id), f.Path)), size+f.Size
+		c.files, c.size = append(c.files, filepath.Join(db.RunDir(id), f.Path)), c.size+f.Size
 	}
-	if len(files) == 0 {
-		return nil, 0, &noTracesError{id, p.Lost}
+	if len(c.files) == 0 {
+		return captured{}, &noTracesError{id, p.Lost}
 	}
-	return files, size, nil
+	return c, nil
 }

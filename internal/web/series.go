@@ -19,7 +19,7 @@ func (s *Site) ab(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/ab/"+plan.ID, http.StatusSeeOther)
 		return
 	}
-	s.series(w, r, "ab", plan.ID, func() (page.Document, error) { return page.LoadAB(r.Context(), s.DB, plan, s.asked()) },
+	s.series(w, r, "ab", plan.ID, func(asked page.Asked) (page.Document, error) { return page.LoadAB(r.Context(), s.DB, plan, asked) },
 		link{"its runs", listState{Query: "plan:" + plan.ID}.address()})
 }
 
@@ -34,7 +34,7 @@ func (s *Site) sweep(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/sweep/"+sweep.ID, http.StatusSeeOther)
 		return
 	}
-	s.series(w, r, "sweeps", sweep.ID, func() (page.Document, error) { return page.LoadSweep(s.DB, sweep, s.asked()) },
+	s.series(w, r, "sweeps", sweep.ID, func(asked page.Asked) (page.Document, error) { return page.LoadSweep(s.DB, sweep, asked) },
 		link{"its runs", listState{Query: "sweep:" + sweep.ID}.address()})
 }
 
@@ -45,14 +45,14 @@ func (s *Site) baseline(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.series(w, r, "baselines", b.Name, func() (page.Document, error) { return page.LoadBaseline(s.DB, b, s.asked()) },
+	s.series(w, r, "baselines", b.Name, func(asked page.Asked) (page.Document, error) { return page.LoadBaseline(s.DB, b, asked) },
 		link{"its runs", listState{Query: `baseline:"` + b.Name + `"`}.address()})
 }
 
 // series shows a document that several runs are in. It is made anew whenever a run has ended.
-func (s *Site) series(w http.ResponseWriter, r *http.Request, place, id string, load func() (page.Document, error), links ...link) {
+func (s *Site) series(w http.ResponseWriter, r *http.Request, place, id string, load func(page.Asked) (page.Document, error), links ...link) {
 	version := s.DB.Stamp()
-	doc, err := s.get(r.Context(), place+" "+id, version, load)
+	doc, err := s.get(r, place+" "+id, version, load)
 	var ask *runner.AskError
 	switch {
 	case errors.As(err, &ask): // there is nothing to show yet

@@ -67,7 +67,7 @@ func New(o Options) (*Site, error) {
 		return nil, fmt.Errorf("read the pages: %w", err)
 	}
 	for _, name := range pages {
-		t, err := template.New("shell.html").Funcs(functions()).ParseFS(assets, "assets/shell.html", "assets/now.html", name)
+		t, err := template.New("shell.html").Funcs(functions()).ParseFS(assets, "assets/shell.html", "assets/now.html", "assets/bar.html", name)
 		if err != nil {
 			return nil, fmt.Errorf("read the pages: %w", err)
 		}
@@ -85,20 +85,21 @@ func (s *Site) Stop() {
 // Handler serves the pages to whoever may see them.
 func (s *Site) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/{$}", s.list)
-	mux.HandleFunc("/ab", s.plans)
-	mux.HandleFunc("/sweeps", s.sweeps)
-	mux.HandleFunc("/baselines", s.baselines)
-	mux.HandleFunc("/profiles", s.profiles)
+	for pattern, page := range map[string]http.HandlerFunc{
+		"/{$}": s.list, "/r/{id}": s.run, "/compare": s.compare,
+		"/ab": s.plans, "/ab/{id}": s.ab,
+		"/sweeps": s.sweeps, "/sweep/{id}": s.sweep,
+		"/baselines": s.baselines, "/baseline/{name}": s.baseline,
+		"/profiles": s.profiles, "/now": s.nowPage,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			s.hub.bury() // no page shows a run as live whose lab was killed
+			page(w, r)
+		})
+	}
 	mux.HandleFunc("/profile/{id}/", s.flameGraph)
 	mux.HandleFunc("/profile-diff", s.chooseDiff)
 	mux.HandleFunc("/profile-diff/{base}/{id}/", s.flameGraphDiff)
-	mux.HandleFunc("/r/{id}", s.run)
-	mux.HandleFunc("/ab/{id}", s.ab)
-	mux.HandleFunc("/sweep/{id}", s.sweep)
-	mux.HandleFunc("/baseline/{name}", s.baseline)
-	mux.HandleFunc("/compare", s.compare)
-	mux.HandleFunc("/now", s.nowPage)
 	mux.HandleFunc("/events", s.events)
 	mux.HandleFunc(s.static+"{name}", serveStatic)
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, r *http.Request) {
@@ -165,8 +166,11 @@ func (s *Site) renderStatus(w http.ResponseWriter, r *http.Request, status int, 
 }
 
 // sorry is a page that says why there is none, and what to do.
-func (s *Site) sorry(w http.ResponseWriter, r *http.Request, status int, text, advice string) {
-	s.renderStatus(w, r, status, shown{Name: "sorry", Title: http.StatusText(status), Data: struct{ Text, Advice string }{text, advice}})
+func (s *Site) sorry(w http.ResponseWriter, r *http.Request, status int, text, advice string, links ...link) {
+	s.renderStatus(w, r, status, shown{Name: "sorry", Title: http.StatusText(status), Data: struct {
+		Text, Advice string
+		Links        []link
+	}{text, advice, append(links, link{"All runs", "/"})}})
 }
 
 // fail turns an error into a page: what is not there is 404, anything else a fault that is told as it is.

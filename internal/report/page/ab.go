@@ -54,6 +54,7 @@ func AB(v ABView) Document {
 	slices.SortFunc(p.Pair, func(one, other Side) int { return strings.Compare(one.Arm, other.Arm) })
 	plan := p.verdict.Plan
 	d := Document{Title: "A/B " + plan.ID, Subtitle: "A " + plan.A.Name + "  ·  B " + plan.B.Name, Lang: v.Lang, Lab: v.Lab}
+	d.Unread = v.Gate.Profiles != nil && v.Gate.Profiles.Unread > 0
 	d.add(v.Lang, "result", p.Say("Result", "结果"), p.result)
 	d.add(v.Lang, "measured", p.Say("What was measured", "测试内容"), p.measured)
 	d.add(v.Lang, "runs", p.Say("Runs", "各次测试"), p.runs)

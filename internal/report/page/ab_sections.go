@@ -194,6 +194,7 @@ func (p abPage) profile(b *Body) {
 			b.Parts(p.Say("Files of the capture", "采集文件"), report.CaptureParts(*arm.run))
 		}
 	}
+	p.unread(b, a.Unread)
 	if a.Diff != nil {
 		b.Heading(p.Say("Evidence: the two profiled runs, step by step", "证据：两次剖析运行逐步对比"))
 		b.Parts(p.Say("From a step of A to a step of B", "从 A 的一步到 B 的一步"), report.TraceDiffParts(*a.Diff))

@@ -19,6 +19,7 @@ type Document struct {
 	Lab      string // version of the program that made it
 	Sections []Section
 	Data     []Data
+	Unread   bool // traces were left out, see Asked.MostTraces
 }
 
 // Section is one part of a page. Its body is complete without scripts; the series of its timelines lie in it as JSON.

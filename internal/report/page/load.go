@@ -22,6 +22,21 @@ type Asked struct {
 	Lang     string // "en" or "zh"
 	Lab      string // version of this program
 	Baseline string // of a run: the baseline whose runs its figures are set beside; "": the last one of the same load on the same machine
+
+	// MostTraces is how large the files of traces may be, together, to be read: a page that would need more is made without and
+	// says so (Document.Unread). 0: all are read.
+	MostTraces lab.Bytes
+}
+
+// readable says whether traces of a size are to be read.
+func (a Asked) readable(size lab.Bytes) bool { return a.MostTraces == 0 || size <= a.MostTraces }
+
+// sizeOf is that of trace files together.
+func sizeOf(files []lab.TraceFile) (size lab.Bytes) {
+	for _, f := range files {
+		size += f.Size
+	}
+	return size
 }
 
 // LoadRun makes the page of a run of the store.
@@ -40,15 +55,28 @@ func LoadRun(ctx context.Context, db *store.DB, id string, asked Asked) (Documen
 		return Document{}, err
 	}
 	if profile := sealed.Run.Profile; profile != nil {
-		for _, f := range profile.Traces() {
-			if trace, err := profiling.Read(ctx, filepath.Join(db.RunDir(id), f.Path)); err == nil { // that a trace is lost, its manifest says
-				v.Traces = append(v.Traces, trace)
-			} else if ctx.Err() != nil {
-				return Document{}, err
-			}
+		if size := sizeOf(profile.Traces()); !asked.readable(size) {
+			v.Unread = size
+		} else if v.Traces, err = readTraces(ctx, db, sealed.Run); err != nil {
+			return Document{}, err
 		}
 	}
 	return Run(v), nil
+}
+
+// readTraces sums up the traces of a run. That one is lost, its manifest says.
+func readTraces(ctx context.Context, db *store.DB, run lab.Run) ([]profiling.Summary, error) {
+	var all []profiling.Summary
+	for _, f := range run.Profile.Traces() {
+		trace, err := profiling.Read(ctx, filepath.Join(db.RunDir(run.ID), f.Path))
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil {
+			all = append(all, trace)
+		}
+	}
+	return all, nil
 }
 
 // compute does what is computed of the records. Both take a second where there are many, and do not need each other.
@@ -113,7 +141,7 @@ func LoadAB(ctx context.Context, db *store.DB, plan lab.Plan, asked Asked) (Docu
 	if err != nil {
 		return Document{}, err
 	}
-	if gate.Profiles, err = profilesOf(ctx, db, plan.ID); err != nil {
+	if gate.Profiles, err = profilesOf(ctx, db, plan.ID, asked); err != nil {
 		return Document{}, err
 	}
 	runs, err := db.PlanRuns(plan.ID)
@@ -158,14 +186,13 @@ func alikeWindows(pair []Side) {
 	}
 }
 
-// profilesOf are the profiled runs of an A/B; nil: it has none.
-func profilesOf(ctx context.Context, db *store.DB, plan string) (*report.ArmProfiles, error) {
+// profilesOf are the profiled runs of an A/B, of each arm the last; nil: it has none.
+func profilesOf(ctx context.Context, db *store.DB, plan string, asked Asked) (*report.ArmProfiles, error) {
 	entries, err := db.List()
 	if err != nil {
 		return nil, err
 	}
 	arms := &report.ArmProfiles{}
-	traces := map[string][]*profiling.Summary{}
 	for _, e := range entries {
 		if e.PlanID != plan || !e.Profiled {
 			continue
@@ -179,21 +206,33 @@ func profilesOf(ctx context.Context, db *store.DB, plan string) (*report.ArmProf
 		} else {
 			arms.B = &sealed.Run
 		}
-		traces[e.Arm] = nil // of a second one of the arm
-		for _, f := range sealed.Run.Profile.Traces() {
-			if trace, err := profiling.Read(ctx, filepath.Join(db.RunDir(e.ID), f.Path)); err == nil {
-				traces[e.Arm] = append(traces[e.Arm], &trace)
-			} else if ctx.Err() != nil {
-				return nil, err
-			}
-		}
 	}
 	if arms.A == nil && arms.B == nil {
 		return nil, nil
 	}
-	if len(traces["A"]) > 0 && len(traces["B"]) > 0 && arms.A.Profile.Lost == "" && arms.B.Profile.Lost == "" {
-		diff := profiling.Diff(traces["A"], traces["B"])
-		arms.Diff = &diff
+	if arms.A == nil || arms.B == nil || arms.A.Profile.Lost != "" || arms.B.Profile.Lost != "" {
+		return arms, nil
 	}
-	return arms, nil
+	if size := sizeOf(arms.A.Profile.Traces()) + sizeOf(arms.B.Profile.Traces()); !asked.readable(size) {
+		arms.Unread = size
+		return arms, nil
+	}
+	arms.Diff, err = diffOf(ctx, db, *arms.A, *arms.B)
+	return arms, err
+}
+
+// diffOf compares the traces of two runs; nil: one has none that can be read.
+func diffOf(ctx context.Context, db *store.DB, a, b lab.Run) (*profiling.Difference, error) {
+	var sides [2][]*profiling.Summary
+	for i, run := range []lab.Run{a, b} {
+		traces, err := readTraces(ctx, db, run)
+		if err != nil || len(traces) == 0 {
+			return nil, err
+		}
+		for _, t := range traces {
+			sides[i] = append(sides[i], &t)
+		}
+	}
+	diff := profiling.Diff(sides[0], sides[1])
+	return &diff, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lab/internal/lab"
 	"lab/internal/report"
 	"lab/internal/report/chart"
 	"lab/profiling"
@@ -29,6 +30,15 @@ func Trace(v TraceView) Document {
 	d.add(v.Lang, "trace", w.Say("Steps, gaps, kernels", "步、空隙与内核"), func(b *Body) { titled(b, report.TraceParts(v.Trace), w.Say("Trace", "追踪"), "") })
 	d.Data = append(d.Data, data("data-profile", w.Say("The summary of the trace (lab profile show --json)", "追踪摘要 (lab profile show --json)"), "profile.json", func(b *bytes.Buffer) error { return report.ProfileJSON(b, v.Trace) }))
 	return d
+}
+
+// unread says that traces were left out.
+func (w words) unread(b *Body, size lab.Bytes) {
+	if size > 0 {
+		b.Banner(Banner{Kind: "unsure", Word: w.Say("Traces not read", "未读取追踪"), Text: fmt.Sprintf(w.Say(
+			"Something was being measured when this page was made, and to read traces of %s takes a core for some seconds. What they show is left out.",
+			"生成此页面时有测试正在进行，而读取 %s 的追踪会占用一个核心数秒，故略去其内容。"), report.Value(float64(size), "bytes"))})
+	}
 }
 
 // whereTime shows a trace in figures; id tells several of one page apart.

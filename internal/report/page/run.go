@@ -22,6 +22,7 @@ type RunView struct {
 	Timeline correlate.Timeline  // of correlate.Over
 	Against  *lab.Verdict        // the run beside a baseline, as compare.Against gives it; nil: beside none
 	Traces   []profiling.Summary // of a profiled run
+	Unread   lab.Bytes           // of its traces, where they were not read
 }
 
 // runPage is a page of a run while it is made.
@@ -36,7 +37,7 @@ type runPage struct {
 func Run(v RunView) Document {
 	p := runPage{RunView: v, words: words{v.Lang}, parts: report.RunParts(v.Sealed), hardware: report.HardwareParts(v.Sealed.Run, v.Hardware)}
 	r := v.Sealed.Run
-	d := Document{Title: p.Say("Run ", "测试 ") + r.ID, Subtitle: r.Experiment.Name, Lang: v.Lang, Lab: v.Lab}
+	d := Document{Title: p.Say("Run ", "测试 ") + r.ID, Subtitle: r.Experiment.Name, Lang: v.Lang, Lab: v.Lab, Unread: v.Unread > 0}
 	d.add(v.Lang, "result", p.Say("Result", "结果"), p.result)
 	d.add(v.Lang, "measured", p.Say("What was measured", "测试内容"), p.measured)
 	if r.Profile != nil {
@@ -89,6 +90,7 @@ func (p runPage) stalls(b *Body) {
 
 func (p runPage) profile(b *Body) {
 	b.Parts(p.Say("Files of the capture", "采集文件"), report.Of(p.parts, report.OfCapture))
+	p.unread(b, p.Unread)
 	for i, trace := range p.Traces {
 		id, of := "", ""
 		if len(p.Traces) > 1 { // one a worker

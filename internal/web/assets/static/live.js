@@ -11,6 +11,8 @@ const panels = [
   { title: "SM clock", unit: "MHz", about: "", each: " clock" },
 ];
 
+const farApart = 60; // seconds between two pulses, of which there is about one a second
+
 export function live() {
   let place = null, at = [], values = new Map(), drawn = [], wanted = false;
 
@@ -27,6 +29,10 @@ export function live() {
     if (current !== place) begin();
     const p = JSON.parse(text);
     if (at.length && p.at <= at.at(-1)) return; // known already
+    if (at.length && p.at - at.at(-1) > farApart) { // this page was away: what was meanwhile is in the document, and no line leads over it
+      place.replaceChildren();
+      begin();
+    }
     at.push(p.at);
     for (const [name, v] of Object.entries(p.v)) {
       if (!values.has(name)) values.set(name, new Array(at.length - 1).fill(null));

@@ -13,7 +13,8 @@ listen({
   now(html) {
     const place = document.getElementById("now");
     patch(place, html);
-    document.body.classList.toggle("measuring", place.childElementCount > 0);
+    const was = measuring();
+    if (document.body.classList.toggle("measuring", place.childElementCount > 0) !== was) later();
   },
   gpus(html) {
     const place = document.getElementById("gpus");
@@ -30,10 +31,16 @@ listen({
   },
 });
 
-// The document of a run that goes on, as often as the server says that it is worth it.
+function measuring() {
+  return document.body.classList.contains("measuring");
+}
+
+// The document of a run that goes on, as often as the server says that it is worth it; one without its traces when nothing is
+// measured any more.
 function later() {
   clearTimeout(again);
-  const wait = Number(document.getElementById("document")?.dataset.again);
+  const state = document.getElementById("document")?.dataset ?? {};
+  const wait = Number(state.again) || ("unread" in state && !measuring() ? 1000 : 0);
   if (wait) again = setTimeout(() => (document.hidden ? later() : renew(location.href, "#document").then(later)), wait);
 }
 later();
