@@ -31,7 +31,25 @@ func (b Baseline) Valid() []string {
 	return ids
 }
 
-// Baselines lists every capture, oldest first. The last one of a name is the baseline of that name.
+// Standing says which of some captures, oldest first, is the baseline of a name: the last whole one, or while none is whole,
+// the last. brokenOff: the last capture of that name is not whole. Then nothing is checked against the name until it is.
+func Standing(captures []Baseline, name string) (b Baseline, brokenOff *Baseline) {
+	for i, c := range captures {
+		if c.Name != name {
+			continue
+		}
+		brokenOff = nil
+		if !c.Whole() {
+			brokenOff = &captures[i]
+		}
+		if c.Whole() || !b.Whole() || b.ID == "" {
+			b = c
+		}
+	}
+	return b, brokenOff
+}
+
+// Baselines lists every capture, oldest first; see [Standing].
 func (db *DB) Baselines() ([]Baseline, error) {
 	entries, err := db.List()
 	if err != nil {
@@ -70,6 +88,18 @@ func (db *DB) ResolveBaseline(name string) (Baseline, error) {
 		}
 	}
 	return Baseline{}, &RefError{Ref: name, What: "baseline"}
+}
+
+// Standing finds the baseline of a name; see [Standing].
+func (db *DB) Standing(name string) (b Baseline, brokenOff *Baseline, err error) {
+	captures, err := db.Baselines()
+	if err != nil {
+		return b, nil, err
+	}
+	if b, brokenOff = Standing(captures, name); b.ID == "" {
+		return b, nil, &RefError{Ref: name, What: "baseline"}
+	}
+	return b, brokenOff, nil
 }
 
 // Mark makes sealed runs part of a capture; nil takes them out of the one that they belong to.

@@ -213,7 +213,9 @@ func measureAB(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runne
 		b.view.Print(fmt.Sprintf("plan %s (%s): %s; records in %s", plan.ID, plan.Hash(), report.Planned(plan), b.lab.DB.Dir()))
 		err = b.lab.AB(cmd.Context(), plan, arms[0], arms[1], limit)
 	}
-	b.view.Close()
+	if err != nil || cmd.Context().Err() != nil {
+		b.view.Close()
+	}
 	var failed *runner.ServerFailedError
 	if errors.As(err, &failed) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "lab: %v\n", failed)

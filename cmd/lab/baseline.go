@@ -214,15 +214,15 @@ func printBaseline(cmd *cobra.Command, db *store.DB, name string, json bool) err
 	return report.Baseline(cmd.OutOrStdout(), was, runs, look(cmd))
 }
 
-// baselineRuns are the runs of the last whole capture of a name.
+// baselineRuns are the runs of the baseline of a name. While a later capture of it is not whole there is nothing to go by.
 func baselineRuns(db *store.DB, name string) (store.Baseline, []lab.Sealed, error) {
-	was, err := db.ResolveBaseline(name)
+	was, broken, err := db.Standing(name)
 	if err != nil {
 		return was, nil, err
 	}
-	if !was.Whole() {
+	if broken != nil {
 		return was, nil, &runner.AskError{Problem: fmt.Sprintf("baseline %s was broken off after %d of %d runs: lab baseline set %s --resume makes the others",
-			name, len(was.Valid()), was.Capture.Runs, name)}
+			name, len(broken.Valid()), broken.Capture.Runs, name)}
 	}
 	runs, err := db.SealedRuns(was.Valid())
 	return was, runs, err

@@ -51,7 +51,7 @@ func baselineHistory(cmd *cobra.Command, name string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	was, err := db.ResolveBaseline(name)
+	was, _, err := db.Standing(name)
 	if err != nil {
 		return err
 	}

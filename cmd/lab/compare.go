@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -106,7 +105,7 @@ func summaryOf(cmd *cobra.Command, ref string) (compare.Named, error) {
 	if err != nil {
 		return compare.Named{}, err
 	}
-	when := sealed.Run.Epoch.Wall.Local().Format(time.DateTime)
+	when := report.Moment(sealed.Run.Epoch.Wall)
 	if sealed.Run.Profile != nil {
 		when += ", PROFILED" // its server was slowed
 	}

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"lab/internal/kit"
 	"lab/internal/lab"
+	"lab/internal/report"
 	"lab/store"
 )
 
@@ -134,6 +134,6 @@ func (i *importing) keep(label string, s lab.Sealed, records []lab.RequestRecord
 		return fmt.Errorf("import %s: %w", label, err)
 	}
 	i.known[s.Run.ID], i.known[s.Run.Imported.SHA256] = s.Run.ID, s.Run.ID
-	fmt.Fprintf(i.cmd.OutOrStdout(), "%s  %s, of %s\n", s.Run.ID, label, s.Run.Epoch.Wall.Local().Format(time.DateTime))
+	fmt.Fprintf(i.cmd.OutOrStdout(), "%s  %s, of %s\n", s.Run.ID, label, report.Moment(s.Run.Epoch.Wall))
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 // profileArms makes a profiled run of each arm that asks for one, after the measured ones. What becomes of them takes nothing
 // from the verdict: it is told, and is how the command ends only where the verdict does not say otherwise.
 func profileArms(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB runner.Ready) ([]lab.Sealed, error) {
+	defer b.view.Close()
 	var made []lab.Sealed
 	for _, arm := range []struct {
 		name  string
@@ -21,13 +22,13 @@ func profileArms(cmd *cobra.Command, b *bench, plan lab.Plan, readyA, readyB run
 			continue
 		}
 		sealed, err := b.lab.ProfileArm(cmd.Context(), plan, arm.name, arm.ready)
-		b.view.Close()
 		if err != nil {
 			return made, err
 		}
 		made = append(made, sealed)
-		if err := captureError(cmd, sealed.Run); err != nil {
-			return made, err
+		if sealed.Run.Outcome != lab.Complete || sealed.Run.Profile.Lost != "" {
+			b.view.Close() // before a word is said of it
+			return made, captureError(cmd, sealed.Run)
 		}
 	}
 	return made, nil

@@ -28,11 +28,13 @@ type Stretch struct {
 
 // Curve is one value over time. Device is "requests" for what is computed of the records: "ttft.p50", "itl.p99" (seconds),
 // "in_flight", "output_tokens" and "errors" (a second); else it is a sampled device and Value the name of the sample.
-// Of a counter V is its rise a second.
+// Of a counter V is its rise a second. The area under "output_tokens" is what the requests had in all; Scaled: of some the
+// server did not count along the way, and their whole count is shared out over their chunks.
 type Curve struct {
 	Device string          `json:"device"`
 	Value  string          `json:"value"`
 	Rate   bool            `json:"per_second,omitempty"`
+	Scaled bool            `json:"scaled,omitempty"`
 	At     []time.Duration `json:"at"` // middle of each window, or moment of each reading
 	V      Values          `json:"v"`
 	N      []int           `json:"n,omitempty"` // requests or tokens that a figure rests on
@@ -149,7 +151,7 @@ func (s slots) middle(i int) time.Duration {
 func (v *view) felt(line Timeline) []Curve {
 	s := line.slots()
 	ttft, itl := make([][]float64, s.n), make([][]float64, s.n)
-	tokens, errors := make([]float64, s.n), make([]float64, s.n)
+	tokens, errors, scaled := make([]float64, s.n), make([]float64, s.n), false
 	for _, q := range v.requests {
 		if q.Phase == lab.Warmup {
 			continue
@@ -165,13 +167,15 @@ func (v *view) felt(line Timeline) []Curve {
 				ttft[i] = append(ttft[i], d.Seconds())
 			}
 		}
+		came, counted := q.PerChunk()
+		scaled = scaled || !counted
 		for k, c := range q.Chunks {
 			i := s.of(c.At)
 			if i < 0 {
 				continue
 			}
+			tokens[i] += came(c)
 			n := max(1, c.Tokens)
-			tokens[i] += float64(n)
 			for range n {
 				if k > 0 {
 					itl[i] = append(itl[i], (c.At-q.Chunks[k-1].At).Seconds()/float64(n))
@@ -184,7 +188,13 @@ func (v *view) felt(line Timeline) []Curve {
 	for i := range s.n {
 		flight[i] = v.flight.mean(s.bounds(i))
 	}
-	return append(all, s.curve("in_flight", flight, false), s.curve("output_tokens", tokens, true), s.curve("errors", errors, true))
+	all = append(all, s.curve("in_flight", flight, false))
+	if slices.Max(tokens) > 0 || !scaled { // else nobody counted any
+		output := s.curve("output_tokens", tokens, true)
+		output.Scaled = scaled
+		all = append(all, output)
+	}
+	return append(all, s.curve("errors", errors, true))
 }
 
 // curve of one value a window; of counts the rise a second.

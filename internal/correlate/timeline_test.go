@@ -57,6 +57,50 @@ func TestATimelineHasEachTokenInTheWindowInWhichItCame(t *testing.T) {
 	}
 }
 
+// However a server counts, the area under the curve of output is the tokens of the run; where nobody counted there is none.
+func TestTheAreaUnderTheOutputIsTheTokensOfTheRun(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(q *lab.RequestRecord)
+		want   float64
+		scaled bool
+	}{
+		"a running count":         {func(*lab.RequestRecord) {}, 400, false},
+		"no count but in the end": {func(q *lab.RequestRecord) { q.Usage.Output = 13; uncounted(q) }, 1300, true},
+		"another one in the end":  {func(q *lab.RequestRecord) { q.Usage.Output = 6 }, 600, true},
+		"a chunk without tokens":  {func(q *lab.RequestRecord) { q.Chunks[1].Tokens = 0; q.Usage = nil }, 300, false},
+		"no count":                {func(q *lab.RequestRecord) { q.Usage = nil; uncounted(q) }, 0, false},
+	} {
+		var tables lab.Tables
+		for i := range 100 {
+			q := request(i, "p", time.Second+time.Duration(i)*100*time.Millisecond, 20*time.Millisecond, 10*time.Millisecond, 50, 4)
+			c.change(&q)
+			tables.Requests = append(tables.Requests, q)
+		}
+		for kind, line := range map[string]Timeline{"over time": Over(experiment("p"), tables), "windows": Windows(experiment("p"), tables, 40)} {
+			area, scaled := 0.0, false
+			for _, of := range line.Curves {
+				if of.Value != "output_tokens" {
+					continue
+				}
+				scaled = of.Scaled
+				for i, v := range of.V {
+					from, to := line.slots().bounds(i)
+					area += v * (to - from).Seconds()
+				}
+			}
+			if math.Abs(area-c.want) > 1e-6 || scaled != c.scaled {
+				t.Errorf("%s, %s: the area is %g tokens, scaled %t; want %g, %t", name, kind, area, scaled, c.want, c.scaled)
+			}
+		}
+	}
+}
+
+func uncounted(q *lab.RequestRecord) {
+	for i := range q.Chunks {
+		q.Chunks[i].Tokens = 0
+	}
+}
+
 func TestATimelineBreaksWhereNothingWasRead(t *testing.T) {
 	var tables lab.Tables
 	for i := range 100 {

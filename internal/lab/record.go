@@ -85,6 +85,26 @@ func (r RequestRecord) Output() (int, bool) {
 	return n, n > 0
 }
 
+// PerChunk tells how many output tokens a chunk brought, so that those of all chunks add up to Output. counted: the server's
+// running count itself adds up to it. Else Output is shared out over the chunks, by that count or, where there is none,
+// evenly. Of a request whose tokens nobody counted it is 0.
+func (r RequestRecord) PerChunk() (tokens func(Chunk) float64, counted bool) {
+	said, shares := 0, float64(len(r.Chunks))
+	for _, c := range r.Chunks {
+		said += c.Tokens
+	}
+	output, known := r.Output()
+	switch {
+	case !known:
+		return func(Chunk) float64 { return 0 }, false
+	case said == output:
+		return func(c Chunk) float64 { return float64(c.Tokens) }, true
+	case said > 0:
+		return func(c Chunk) float64 { return float64(output) * float64(c.Tokens) / float64(said) }, false
+	}
+	return func(Chunk) float64 { return float64(output) / shares }, false
+}
+
 // TPOT is the time per output token after the first: (last chunk - first chunk) / (output tokens - 1).
 func (r RequestRecord) TPOT() (time.Duration, bool) {
 	n, ok := r.Output()

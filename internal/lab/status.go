@@ -103,6 +103,7 @@ const (
 // Alert is something that spoils the run or may, seen while it goes on, with what mends it.
 type Alert struct {
 	Code  string // as a finding of the sealed run has it, where there is one
+	Of    string // what it is about, where several things may be so: a device, a phase
 	Level Level
 	Text  string
 	Fix   string

@@ -118,9 +118,9 @@ func (n Number) String() string {
 	return strconv.FormatFloat(float64(n), 'g', -1, 64)
 }
 
-// Stopwatch writes a length of time as a stopwatch shows it, in whole seconds: 1:05, 1:02:03.
+// Stopwatch writes a length of time as a stopwatch shows it, in whole seconds: 1:05, 1:02:03. It shows no less than 0:00.
 func Stopwatch(d time.Duration) string {
-	seconds := int(d.Round(time.Second).Seconds())
+	seconds := max(0, int(d.Round(time.Second).Seconds()))
 	if seconds >= 3600 {
 		return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 	}

@@ -157,6 +157,7 @@ func stageLines(s lab.Status, width int) []line {
 	if s.Stage == "" {
 		return nil
 	}
+	s.Since = max(0, s.Since) // a reading may be from before the stage
 	var l line
 	l.add(strong, stageName(s))
 	long := whole(s)
@@ -243,16 +244,21 @@ func summary(f feed, took time.Duration, width int, color bool) []string {
 		return nil
 	}
 	all := []string{l.draw(width, color)}
-	for _, k := range p.seen {
+	for _, k := range p.alerts() {
 		if k.Level == lab.Note {
 			continue
 		}
 		var l line
 		l.add(alertTone(k.Level), "! ")
-		l.add(normal, k.Text)
-		if p.runs > 1 {
-			l.add(faint, fmt.Sprintf(" (%d of %d runs)", len(k.runs), p.runs))
+		switch of := fmt.Sprintf("%d of %d runs: ", k.runs, p.runs); {
+		case k.Level == lab.Invalid && p.runs > 1:
+			l.add(normal, "spoilt "+of)
+		case k.Level == lab.Invalid:
+			l.add(normal, "spoilt the run: ")
+		case p.runs > 1:
+			l.add(normal, "in "+of)
 		}
+		l.add(normal, k.Text)
 		all = append(all, l.draw(width, color))
 	}
 	return all

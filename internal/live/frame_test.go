@@ -183,6 +183,16 @@ func TestAFrameFitsAnyTerminal(t *testing.T) {
 	}
 }
 
+// A status may be read before the clock of a phase has begun.
+func TestAPhaseThatHasNotBegunIsNotLessThanNothing(t *testing.T) {
+	s := running()
+	s.Since = -3 * time.Second
+	text := strings.Join(Frame(s, Size{120, 24}, false, false), "\n")
+	if !strings.Contains(text, "   0 %   0:00 of 3:00") || !strings.HasPrefix(Text(s), "chunked-prefill-on · steady 0:00 of 3:00") {
+		t.Errorf("got\n%s", text)
+	}
+}
+
 func TestWithoutColourAFrameHasNoEscapes(t *testing.T) {
 	for name, s := range statuses() {
 		if text := strings.Join(Frame(s, Size{80, 24}, false, false), "\n"); strings.ContainsRune(text, '\x1b') {

@@ -131,7 +131,6 @@ func (v *View) take() feed {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	f := v.feed
-	f.past = f.past.clone()
 	v.feed.lines = nil
 	return f
 }
@@ -197,7 +196,7 @@ func (v *View) write(stop, drawn chan struct{}) {
 // with the lock held.
 func (v *View) line(s lab.Status, now time.Time) {
 	for _, a := range s.Alerts {
-		if key := s.Run + a.Code + string(a.Level); a.Level != lab.Note && !v.told[key] {
+		if key := fmt.Sprint(s.Run, a.Code, a.Of, a.Level); a.Level != lab.Note && !v.told[key] {
 			v.told[key] = true
 			v.feed.lines = append(v.feed.lines, alertLine(a))
 		}
@@ -285,13 +284,13 @@ type past struct {
 	sweep *lab.SweepStatus
 	run   lab.Status // the last status of the last run
 	runs  int
-	seen  []seen
+	seen  []seen // in the runs before that
 }
 
-// seen is an alert, and the runs in which it was raised.
+// seen is an alert, and in how many runs it was raised.
 type seen struct {
 	lab.Alert
-	runs []string
+	runs int
 }
 
 func (p *past) take(s lab.Status) {
@@ -305,23 +304,22 @@ func (p *past) take(s lab.Status) {
 		return
 	}
 	if s.Run != p.run.Run {
+		p.seen = p.alerts()
 		p.runs++
 	}
 	p.run = s
-	for _, a := range s.Alerts {
-		i := slices.IndexFunc(p.seen, func(k seen) bool { return k.Code == a.Code && k.Level == a.Level })
-		switch {
-		case i < 0:
-			p.seen = append(p.seen, seen{a, []string{s.Run}})
-		case p.seen[i].runs[len(p.seen[i].runs)-1] != s.Run:
-			p.seen[i] = seen{a, append(p.seen[i].runs, s.Run)}
-		default:
-			p.seen[i].Alert = a
-		}
-	}
 }
 
-func (p past) clone() past {
-	p.seen = slices.Clone(p.seen)
-	return p
+// alerts are those of all runs. Of each its last status counts: what was seen in it on the way may have come to less.
+func (p past) alerts() []seen {
+	all := slices.Clone(p.seen)
+	for _, a := range p.run.Alerts {
+		i := slices.IndexFunc(all, func(k seen) bool { return k.Code == a.Code && k.Of == a.Of && k.Level == a.Level })
+		if i < 0 {
+			all = append(all, seen{a, 1})
+			continue
+		}
+		all[i] = seen{a, all[i].runs + 1}
+	}
+	return all
 }

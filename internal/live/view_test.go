@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,51 @@ func TestAnAlertGetsOnePlainLineInEachRun(t *testing.T) {
 			t.Errorf("got %q", out.String())
 		}
 	})
+}
+
+func TestEachDeviceAndEachLevelOfAnAlertGetsItsPlainLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		v := New(&out, Options{Mode: Plain})
+		hot := func(gpu string) lab.Alert {
+			return lab.Alert{Code: lab.FoundThermal, Of: gpu, Level: lab.Invalid, Text: gpu + " is too hot"}
+		}
+		v.Show(lab.Status{Run: "r1", Stage: "load", Alerts: []lab.Alert{hot("gpu0")}})
+		v.Show(lab.Status{Run: "r1", Stage: "load", Alerts: []lab.Alert{hot("gpu0"), hot("gpu1")}})
+		over := hot("gpu0")
+		over.Level = lab.Warning
+		v.Show(lab.Status{Run: "r1", Alerts: []lab.Alert{over, hot("gpu1")}})
+		v.Close()
+		for _, want := range []string{"invalid: gpu0 is too hot\n", "invalid: gpu1 is too hot\n", "warning: gpu0 is too hot\n"} {
+			if n := strings.Count(out.String(), want); n != 1 {
+				t.Errorf("%q is there %d times, want once:\n%s", want, n, out.String())
+			}
+		}
+	})
+}
+
+func TestTheSummaryTellsWhatARunCameToNotWhatItLookedLikeOnTheWay(t *testing.T) {
+	status := func(run string, level lab.Level, text string) lab.Status {
+		return lab.Status{Run: run, Title: "x", Outcome: lab.Complete, Alerts: []lab.Alert{{Code: "errors", Level: level, Text: text}}}
+	}
+	for name, c := range map[string]struct {
+		statuses []lab.Status
+		want     []string // after the first line
+	}{
+		"less in the end": {[]lab.Status{status("r1", lab.Invalid, "1 of 2 failed"), status("r1", lab.Warning, "1 of 1000 failed")}, []string{"! 1 of 1000 failed"}},
+		"spoilt":          {[]lab.Status{status("r1", lab.Warning, "1 of 1000 failed"), status("r1", lab.Invalid, "90 of 1000 failed")}, []string{"! spoilt the run: 90 of 1000 failed"}},
+		"two runs": {[]lab.Status{status("r1", lab.Invalid, "1 of 2 failed"), status("r1", lab.Warning, "1 of 1000 failed"), status("r2", lab.Warning, "2 of 1000 failed"), {}},
+			[]string{"! in 2 of 2 runs: 2 of 1000 failed"}},
+		"one of two": {[]lab.Status{status("r1", lab.Invalid, "90 of 1000 failed"), status("r2", lab.Note, "")}, []string{"! spoilt 1 of 2 runs: 90 of 1000 failed"}},
+	} {
+		var f feed
+		for _, s := range c.statuses {
+			f.past.take(s)
+		}
+		if got := summary(f, time.Minute, 80, false)[1:]; !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
 }
 
 func TestWithoutAViewNoticesAreStillPrinted(t *testing.T) {

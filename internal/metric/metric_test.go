@@ -256,4 +256,11 @@ func TestThePeakIsOfAnySecondAndCountsTokens(t *testing.T) {
 	}}
 	s := Summarise(run(), lab.Tables{Requests: []lab.RequestRecord{r}})
 	near(t, "output_throughput.peak", figure(t, s, "output_throughput.peak").Value, 10) // 0.900 to 1.899 s
+
+	r.Usage = &lab.Usage{Output: 50}
+	for i := range r.Chunks {
+		r.Chunks[i].Tokens = 0
+	}
+	s = Summarise(run(), lab.Tables{Requests: []lab.RequestRecord{r}})
+	near(t, "output_throughput.peak of a server that counts in the end", figure(t, s, "output_throughput.peak").Value, 30) // three of the five chunks
 }

@@ -7,11 +7,11 @@ import (
 )
 
 // peakOutput is the most tokens that arrived within any one second, wherever it begins: every token counts, however many
-// came in a chunk. Where the server does not count, a chunk is taken for one token.
+// came in a chunk. Where the server counts only in the end, its count is shared out over the chunks.
 func (w *window) peakOutput() (tokens float64, n int, ok bool) {
 	type arrival struct {
 		at     time.Duration
-		tokens int
+		tokens float64
 	}
 	var all []arrival
 	for _, r := range w.requests {
@@ -19,12 +19,13 @@ func (w *window) peakOutput() (tokens float64, n int, ok bool) {
 			continue
 		}
 		n++
+		tokens, _ := r.PerChunk()
 		for _, c := range r.Chunks {
-			all = append(all, arrival{c.At, max(1, c.Tokens)})
+			all = append(all, arrival{c.At, tokens(c)})
 		}
 	}
 	slices.SortFunc(all, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
-	sum, most, first := 0, 0, 0
+	sum, most, first := 0.0, 0.0, 0
 	for _, a := range all {
 		sum += a.tokens
 		for a.at-all[first].at >= time.Second {
@@ -33,7 +34,7 @@ func (w *window) peakOutput() (tokens float64, n int, ok bool) {
 		}
 		most = max(most, sum)
 	}
-	return float64(most), n, most > 0
+	return most, n, most > 0
 }
 
 // mostInFlight sweeps over the requests: one that ends at the moment another is sent does not overlap with it.

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"lab/internal/compare"
 	"lab/internal/lab"
@@ -21,7 +20,7 @@ func Baseline(w io.Writer, b store.Baseline, runs []lab.Sealed, o Options) error
 func (p *printer) baseline(b store.Baseline, runs []lab.Sealed) {
 	first := runs[0].Run
 	p.of = OfFacts
-	p.line("baseline %s: %s, %d runs, captured %s", b.Name, first.Experiment.Name, len(runs), first.Epoch.Wall.Local().Format(time.DateTime))
+	p.line("baseline %s: %s, %d runs, captured %s", b.Name, first.Experiment.Name, len(runs), Moment(first.Epoch.Wall))
 	p.line("%s", server(first))
 	p.line("")
 	p.of = OfFigures
@@ -79,27 +78,18 @@ func Baselines(w io.Writer, all []store.Baseline, o Options) error {
 	}
 	g := &grid{right: map[int]bool{2: true}, free: 1}
 	g.add("baseline", "experiment", "runs", "captured", "")
-	for i, b := range all {
+	for _, b := range all {
 		state := ""
-		switch {
+		switch standing, _ := store.Standing(all, b.Name); {
 		case !b.Whole():
 			state = fmt.Sprintf("broken off: %d planned", b.Capture.Runs)
-		case replaced(all[i+1:], b.Name):
+		case standing.ID != b.ID:
 			state = "replaced since"
 		}
-		g.add(b.Name, b.Runs[0].Name, fmt.Sprint(len(b.Valid())), b.Runs[0].Started.Local().Format(time.DateTime), state)
+		g.add(b.Name, b.Runs[0].Name, fmt.Sprint(len(b.Valid())), Moment(b.Runs[0].Started), state)
 	}
 	p.grid(g, "")
 	return p.err
-}
-
-func replaced(later []store.Baseline, name string) bool {
-	for _, b := range later {
-		if b.Name == name && b.Whole() {
-			return true
-		}
-	}
-	return false
 }
 
 // BaselinesJSON writes the captures of the store as a document.
@@ -143,7 +133,7 @@ func (p *printer) history(h compare.History) {
 	g := &grid{right: map[int]bool{2: true}}
 	g.head("when", "run", title(h.Metric), "server", "")
 	for _, point := range h.Points {
-		g.add(point.At.Local().Format(time.DateTime), point.Run, value(point.Value, h.Unit), "vllm "+point.Server, changeMark(h, point))
+		g.add(Moment(point.At), point.Run, value(point.Value, h.Unit), "vllm "+point.Server, changeMark(h, point))
 	}
 	p.grid(g, "")
 }

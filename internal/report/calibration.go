@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"lab/internal/compare"
 	"lab/internal/metric"
@@ -53,7 +52,7 @@ func (p *printer) before(c compare.Calibration, earlier []compare.Calibration) {
 	var all []string
 	for _, e := range earlier {
 		if n, known := e.Of(decides.Phase, decides.Metric); known {
-			all = append(all, fmt.Sprintf("%s on %s (%d pairs)", noise(n.CV, n), e.Made.Local().Format(time.DateOnly), e.Pairs))
+			all = append(all, fmt.Sprintf("%s on %s (%d pairs)", noise(n.CV, n), Moment(e.Made), e.Pairs))
 		}
 	}
 	if len(all) > 0 {

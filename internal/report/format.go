@@ -42,6 +42,9 @@ func value(v float64, unit string) string {
 	return digits(v) + " " + unit
 }
 
+// Moment writes when something was. In UTC, as IDs do, so that the same records give the same text in every time zone.
+func Moment(at time.Time) string { return at.UTC().Format(time.DateTime + " UTC") }
+
 // digits gives four significant digits without an exponent, but at most four behind the point, and all of those before it.
 func digits(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e15 {

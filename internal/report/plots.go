@@ -76,6 +76,9 @@ func (p *printer) timeline(t correlate.Timeline) {
 	}
 	p.plotRow("", timeAxis(t, windows), "", "")
 	counted := "n: requests, tokens or readings"
+	if slices.ContainsFunc(curves, func(c correlate.Curve) bool { return c.Scaled }) {
+		counted += "; output: the server counted the tokens of a request as a whole, and they are shared out over its chunks"
+	}
 	if left > 0 {
 		counted += fmt.Sprintf("; the other GPUs (%d) are in --json", left)
 	}

@@ -43,7 +43,7 @@ func (p *printer) facts(s lab.Sealed) {
 	if s := r.Sweep; s != nil {
 		g.add("part of", fmt.Sprintf("sweep %s, cell %s, repeat %d", s.ID, s.Cell, s.Repeat))
 	}
-	g.add("when", fmt.Sprintf("%s, took %s", r.Epoch.Wall.Local().Format(time.DateTime), length(r.Ended)))
+	g.add("when", fmt.Sprintf("%s, took %s", Moment(r.Epoch.Wall), length(r.Ended)))
 	g.add("server", server(r))
 	if took := startup(r.Server.Stages); took > 0 {
 		g.add("start-up", length(took)+stages(r.Server.Stages))

@@ -47,7 +47,7 @@ func (p pictures) throughputOverTime() chart.Panel {
 				v, ok := r.number("total_token_throughput")
 				if c.shape == s && dated && ok {
 					dots.Points = append(dots.Points, chart.Point{X: at, Y: v,
-						Tip: fmt.Sprintf("%s\n%s tok/s\n%s", p.names.cell(c), chart.Format(v), time.Unix(int64(at), 0).UTC().Format(time.DateTime))})
+						Tip: fmt.Sprintf("%s\n%s tok/s\n%s", p.names.cell(c), chart.Format(v), Moment(time.Unix(int64(at), 0)))})
 				}
 			}
 		}

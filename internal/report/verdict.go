@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"lab/internal/correlate"
 	"lab/internal/lab"
@@ -302,6 +301,6 @@ func (p *printer) provenance(v lab.Verdict) {
 		p.paragraph("against    ", madeBy(v))
 		return
 	}
-	p.paragraph("plan       ", fmt.Sprintf("%s (%s), %s", v.Plan.ID, v.Hash, v.Plan.Made.Local().Format(time.DateTime)))
+	p.paragraph("plan       ", fmt.Sprintf("%s (%s), %s", v.Plan.ID, v.Hash, Moment(v.Plan.Made)))
 	p.paragraph("again      ", "lab compare "+v.Plan.ID)
 }

@@ -26,23 +26,46 @@ type alerts struct {
 
 type alert struct {
 	lab.Alert
-	device string
-	last   time.Duration // when it was last so
+	last time.Duration // when it was last so
 }
 
 // raise notes that something is so now.
-func (a *alerts) raise(at time.Duration, device string, now lab.Alert) {
-	i := slices.IndexFunc(a.known, func(k alert) bool { return k.Code == now.Code && k.device == device })
+func (a *alerts) raise(at time.Duration, of string, now lab.Alert) {
+	now.Of = of
+	i := slices.IndexFunc(a.known, func(k alert) bool { return k.Code == now.Code && k.Of == of })
 	if i < 0 {
-		a.known = append(a.known, alert{now, device, at})
+		a.known = append(a.known, alert{now, at})
 		return
 	}
-	a.known[i] = alert{now, device, at}
+	a.known[i] = alert{now, at}
 }
+
+// judge makes them agree with what the sealed run was found to be: what looked for a moment as if it spoilt the run may not
+// have, and what spoilt it may have been seen in the end only.
+func (a *alerts) judge(at time.Duration, found []lab.Finding) {
+	found = slices.Clone(found)
+	slices.SortStableFunc(found, func(x, y lab.Finding) int { return weight(x.Level) - weight(y.Level) })
+	for i := range a.known {
+		k := &a.known[i]
+		switch f := slices.IndexFunc(found, func(f lab.Finding) bool { return f.Code == k.Code }); {
+		case f >= 0:
+			k.Level = found[f].Level
+		case k.Level == lab.Invalid:
+			k.Level = lab.Warning
+		}
+	}
+	for _, f := range found {
+		if f.Level == lab.Invalid && !slices.ContainsFunc(a.known, func(k alert) bool { return k.Code == f.Code }) {
+			a.raise(at, "", lab.Alert{Code: f.Code, Level: f.Level, Text: f.Detail})
+		}
+	}
+}
+
+// weight orders levels, the weightiest first.
+func weight(l lab.Level) int { return slices.Index([]lab.Level{lab.Invalid, lab.Warning, lab.Note}, l) }
 
 // show gives them, the weightiest first, and of these the earliest.
 func (a *alerts) show(at time.Duration) []lab.Alert {
-	weight := func(l lab.Level) int { return slices.Index([]lab.Level{lab.Invalid, lab.Warning, lab.Note}, l) }
 	var all []lab.Alert
 	for _, k := range a.known {
 		one := k.Alert
@@ -84,13 +107,16 @@ func (a *alerts) failures(s *status, at time.Duration) {
 		return
 	}
 	n := lab.Alert{Code: "errors", Level: lab.Warning, Text: fmt.Sprintf("%d of %d requests failed, the last: %s", failed, ended, firstLine(s.now.LastError))}
+	if len(s.run.Phases) > 1 {
+		n.Text = "phase " + s.now.Phase + ": " + n.Text
+	}
 	if float64(failed) > metric.MaxErrorShare*float64(ended) && s.now.Stage != "warm-up" {
 		n.Level = lab.Invalid
 	}
 	if !s.run.Attached() {
 		n.Fix = "what the server says: lab show " + s.now.Run + " --log"
 	}
-	a.raise(at, "", n)
+	a.raise(at, s.now.Phase, n)
 }
 
 func firstLine(text string) string {

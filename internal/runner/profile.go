@@ -20,7 +20,12 @@ func (l *Lab) Profile(ctx context.Context, r Ready) (lab.Sealed, error) {
 
 // ProfileArm makes the profiled run of one arm of an A/B, after the measured ones.
 func (l *Lab) ProfileArm(ctx context.Context, plan lab.Plan, arm string, r Ready) (lab.Sealed, error) {
-	return l.run(ctx, r, place{plan: &plan, arm: arm, profiled: true, step: "profile " + arm})
+	runs, err := l.DB.PlanRuns(plan.ID)
+	if err != nil {
+		return lab.Sealed{}, fmt.Errorf("read plan: %w", err)
+	}
+	planned := planStatus(plan, runs)
+	return l.run(ctx, r, place{plan: &plan, arm: arm, profiled: true, step: "profile " + arm, planned: &planned})
 }
 
 // toProfile is the experiment as it is profiled: its phases, and a window even where the file has none.

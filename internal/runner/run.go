@@ -314,6 +314,6 @@ func (j *job) seal() (lab.Sealed, error) {
 	if err := j.writer.Seal(j.run, summary); err != nil {
 		return lab.Sealed{}, err
 	}
-	j.status.end(j.run.Outcome)
+	j.status.end(j.run)
 	return lab.Sealed{Run: j.run, Summary: summary}, nil
 }

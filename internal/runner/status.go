@@ -222,10 +222,14 @@ func (s *status) event(kind lab.EventKind, detail string) {
 	s.alerts.event(kind, detail, s.clock.Now())
 }
 
-func (s *status) end(o lab.Outcome) {
+// end tells what became of the sealed run. Only one that is complete was judged.
+func (s *status) end(sealed lab.Run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.Stage, s.now.Outcome = "", o
+	s.now.Stage, s.now.Outcome = "", sealed.Outcome
+	if sealed.Outcome == lab.Complete {
+		s.alerts.judge(s.clock.Now(), sealed.Findings)
+	}
 	s.send()
 }
 

@@ -52,7 +52,7 @@ func TestTheLegsOfARunAreEnteredInOrder(t *testing.T) {
 		{func() { s.phase(e.Phases[1], "warm-up", progress) }, "+starting +warm-up >steady .full"},
 		{func() { s.phase(e.Phases[1], "load", progress) }, "+starting +warm-up +steady >full"},
 		{func() { s.stage("stopping", 0) }, "+starting +warm-up +steady +full"},
-		{func() { s.end(lab.Complete) }, "+starting +warm-up +steady +full"},
+		{func() { s.end(lab.Run{Outcome: lab.Complete}) }, "+starting +warm-up +steady +full"},
 	} {
 		step.do()
 		if got := last(); got != step.want {
@@ -251,6 +251,34 @@ func TestWhatIsOverStaysWithItsAge(t *testing.T) {
 	got := a.show(10 * time.Second)
 	if len(got) != 3 || got[0].Code != lab.FoundThermal || got[0].Ago != 9*time.Second || got[1].Code != lab.FoundXid || got[2].Ago != 0 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestInTheEndAlertsAgreeWithWhatTheRunWasFoundToBe(t *testing.T) {
+	s, all := told(lab.Experiment{Phases: []lab.Phase{{Name: "p"}}}, place{})
+	s.alerts.raise(time.Second, "p", lab.Alert{Code: "errors", Level: lab.Invalid, Text: "1 of 2"})
+	s.alerts.raise(time.Second, "gpu0", lab.Alert{Code: lab.FoundThermal, Level: lab.Invalid, Text: "gpu0"})
+	s.alerts.raise(time.Second, "gpu1", lab.Alert{Code: lab.FoundThermal, Level: lab.Invalid, Text: "gpu1"})
+	s.alerts.raise(time.Second, "", lab.Alert{Code: "client-late", Level: lab.Warning, Text: "late"})
+	s.alerts.raise(time.Second, "", lab.Alert{Code: "silent", Level: lab.Warning, Text: "silent"})
+	s.end(lab.Run{Outcome: lab.Complete, Findings: []lab.Finding{
+		{Code: "errors", Level: lab.Warning, Detail: "1 of 1000"}, {Code: "client-late", Level: lab.Note}, {Code: "client-late", Level: lab.Invalid}, {Code: "client-sent", Level: lab.Invalid, Detail: "unsent"}, {Code: "few-requests", Level: lab.Warning}}})
+	var got []string
+	for _, a := range (*all)[len(*all)-1].Alerts {
+		got = append(got, string(a.Level)+" "+a.Text)
+	}
+	want := []string{"invalid late", "invalid unsent", "warning 1 of 2", "warning gpu0", "warning gpu1", "warning silent"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnInterruptedRunWasNotJudged(t *testing.T) {
+	s, all := told(lab.Experiment{}, place{})
+	s.alerts.raise(time.Second, "p", lab.Alert{Code: "errors", Level: lab.Invalid})
+	s.end(lab.Run{Outcome: lab.Interrupted})
+	if got := (*all)[len(*all)-1].Alerts[0].Level; got != lab.Invalid {
+		t.Errorf("got %s", got)
 	}
 }
 

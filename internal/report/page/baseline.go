@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"lab/internal/compare"
 	"lab/internal/lab"
@@ -19,8 +18,8 @@ import (
 type BaselineView struct {
 	Lang     string
 	Lab      string           // version of the program that makes the page
-	Captures []store.Baseline // of this name, oldest first; the last one is the baseline
-	Runs     []lab.Sealed     // the valid ones of the last capture, one at least
+	Captures []store.Baseline // of this name, oldest first
+	Runs     []lab.Sealed     // the valid ones of the baseline, as store.Standing names it; one at least
 	History  compare.History
 	Checks   []report.Gate // oldest first
 }
@@ -29,8 +28,10 @@ type BaselineView struct {
 type baselinePage struct {
 	words
 	BaselineView
-	scale float64 // of the figure to unit
-	unit  string
+	standing  store.Baseline
+	brokenOff *store.Baseline // the last capture, where it is not whole
+	scale     float64         // of the figure to unit
+	unit      string
 }
 
 // Baseline makes the page of a baseline: its values over time, and what was checked against it.
@@ -39,8 +40,9 @@ func Baseline(v BaselineView) Document {
 	if p.unit == "s" {
 		p.scale, p.unit = 1e3, "ms"
 	}
-	b := p.last()
-	d := Document{Title: p.Say("Baseline ", "基线 ") + b.Name, Subtitle: v.Runs[0].Run.Experiment.Name + " · " + serverOf(v.Runs[0].Run), Lang: v.Lang, Lab: v.Lab}
+	name := v.Captures[0].Name
+	p.standing, p.brokenOff = store.Standing(v.Captures, name)
+	d := Document{Title: p.Say("Baseline ", "基线 ") + name, Subtitle: v.Runs[0].Run.Experiment.Name + " · " + serverOf(v.Runs[0].Run), Lang: v.Lang, Lab: v.Lab}
 	d.add(v.Lang, "overview", p.Say("Overview", "概览"), p.overview)
 	d.add(v.Lang, "history", p.Say("Over time", "历史"), p.history)
 	d.add(v.Lang, "changes", p.Say("What changed", "变化"), p.changes)
@@ -49,15 +51,13 @@ func Baseline(v BaselineView) Document {
 	d.add(v.Lang, "runs", p.Say("Captures and runs", "采集与测试"), p.runs)
 	d.add(v.Lang, "reproduce", p.Say("How to do it again", "如何复现"), p.reproduce)
 	d.Data = append(d.Data,
-		data("data-history", p.Say("History (lab baseline history --json)", "历史 (lab baseline history --json)"), "history-"+b.Name+".json", func(out *bytes.Buffer) error { return report.HistoryJSON(out, b.Name, v.History) }),
-		data("data-baseline", p.Say("The last capture", "最近一次采集"), "baseline-"+b.Name+".json", func(out *bytes.Buffer) error { return report.BaselineJSON(out, b, v.Runs) }))
+		data("data-history", p.Say("History (lab baseline history --json)", "历史 (lab baseline history --json)"), "history-"+name+".json", func(out *bytes.Buffer) error { return report.HistoryJSON(out, name, v.History) }),
+		data("data-baseline", p.Say("The capture", "采集"), "baseline-"+name+".json", func(out *bytes.Buffer) error { return report.BaselineJSON(out, p.standing, v.Runs) }))
 	if len(v.Checks) > 0 {
-		d.Data = append(d.Data, data("data-checks", p.Say("Verdicts of the checks", "检查判定"), "checks-"+b.Name+".json", p.verdicts))
+		d.Data = append(d.Data, data("data-checks", p.Say("Verdicts of the checks", "检查判定"), "checks-"+name+".json", p.verdicts))
 	}
 	return d
 }
-
-func (p baselinePage) last() store.Baseline { return p.Captures[len(p.Captures)-1] }
 
 // written is a value of the history with its unit.
 func (p baselinePage) written(v float64) string { return chart.Format(v*p.scale) + " " + p.unit }
@@ -72,16 +72,21 @@ func (p baselinePage) overview(b *Body) {
 	}
 	banner := Banner{Kind: "good", Word: p.Say("No lasting change", "没有持续变化"), Text: fmt.Sprintf(p.Say("%s over %d valid runs of this configuration", "%s，此配置 %d 次有效测试"), report.Title(p.History.Metric), len(p.History.Points))}
 	if changes > 0 {
-		banner.Kind, banner.Word = "unsure", fmt.Sprintf(p.Say("Changed for good: %+.1f %% since %s", "持续变化：自 %[2]s 起 %+.1[1]f %%"), latest.Change*100, latest.At.Local().Format(time.DateOnly))
+		banner.Kind, banner.Word = "unsure", fmt.Sprintf(p.Say("Changed for good: %+.1f %% since %s", "持续变化：自 %[2]s 起 %+.1[1]f %%"), latest.Change*100, report.Moment(latest.At))
 	}
 	if need := 6; len(p.History.Points) < need && changes == 0 {
 		banner.Kind, banner.Word = "plain", fmt.Sprintf(p.Say("Too few runs to see a change: %d, 6 are needed", "测试太少，无法判断变化：%d 次，至少需要 6 次"), len(p.History.Points))
 	}
 	b.Banner(banner)
+	p.tellBrokenOff(b)
+	name := p.Say("Baseline, ", "基线，")
+	if !p.standing.Whole() {
+		name = p.Say("Broken off, ", "中断的采集，")
+	}
 	var tiles []Tile
 	for _, g := range p.History.Groups {
-		if g.ID == p.last().ID {
-			tile := Tile{Name: p.Say("Baseline, ", "基线，") + report.Title(p.History.Metric), Value: p.written(g.Mean), Note: fmt.Sprintf("n = %d", g.N)}
+		if g.ID == p.standing.ID {
+			tile := Tile{Name: name + report.Title(p.History.Metric), Value: p.written(g.Mean), Note: fmt.Sprintf("n = %d", g.N)}
 			if g.Low != nil {
 				tile.Note = fmt.Sprintf(p.Say("%s to %s (95 %%), n = %d", "%s 至 %s (95 %%)，n = %d"), p.written(*g.Low), p.written(*g.High), g.N)
 			}
@@ -91,14 +96,28 @@ func (p baselinePage) overview(b *Body) {
 	if n := len(p.Checks); n > 0 {
 		v := p.Checks[n-1].Verdict
 		word, kind := p.call(v)
-		tiles = append(tiles, Tile{Name: p.Say("Last check", "最近检查"), Value: word, Change: p.outcome(p.Checks[n-1]), Kind: kind, Note: v.Plan.B.Name + ", " + v.Plan.Made.Local().Format(time.DateTime)})
+		tiles = append(tiles, Tile{Name: p.Say("Last check", "最近检查"), Value: word, Change: p.outcome(p.Checks[n-1]), Kind: kind, Note: v.Plan.B.Name + ", " + report.Moment(v.Plan.Made)})
 	}
 	tiles = append(tiles,
 		Tile{Name: p.Say("Captures", "采集次数"), Value: fmt.Sprint(len(p.Captures))},
 		Tile{Name: p.Say("Checks", "检查次数"), Value: fmt.Sprint(len(p.Checks))},
 		Tile{Name: p.Say("Changes of machine or vLLM", "机器或 vLLM 变化"), Value: fmt.Sprint(len(p.History.Drifts))})
 	b.Tiles(tiles)
-	b.Parts("", report.Of(report.BaselineParts(p.last(), p.Runs), report.OfFacts))
+	b.Parts("", report.Of(report.BaselineParts(p.standing, p.Runs), report.OfFacts))
+}
+
+// tellBrokenOff says that the last capture is not the baseline, and what is.
+func (p baselinePage) tellBrokenOff(b *Body) {
+	if p.brokenOff == nil {
+		return
+	}
+	text := fmt.Sprintf(p.Say("the last capture, %s, was broken off after %d of %d runs: lab baseline set %s --resume makes the others, and until then nothing is checked against this name.",
+		"最近一次采集 %s 在 %d / %d 次测试后中断：lab baseline set %s --resume 补足其余测试，此前不能对此名称进行检查。"),
+		p.brokenOff.ID, len(p.brokenOff.Valid()), p.brokenOff.Capture.Runs, p.brokenOff.Name)
+	if p.standing.Whole() {
+		text += fmt.Sprintf(p.Say(" This page is of the whole one before it, %s.", "本页为此前完整的采集 %s。"), p.standing.ID)
+	}
+	b.Parts("", []report.Part{{Label: "warning", Text: text}})
 }
 
 // history draws every run by its number and the groups by their day.
@@ -115,7 +134,7 @@ func (p baselinePage) history(b *Body) {
 		if g.Low != nil {
 			interval = chart.Format(*g.Low*p.scale) + p.Say(" to ", " 至 ") + p.written(*g.High)
 		}
-		t.Rows = append(t.Rows, []string{p.kind(g.Kind), g.ID, g.From.Local().Format(time.DateTime), fmt.Sprint(g.N), p.written(g.Mean), interval})
+		t.Rows = append(t.Rows, []string{p.kind(g.Kind), g.ID, report.Moment(g.From), fmt.Sprint(g.N), p.written(g.Mean), interval})
 	}
 	b.Table(p.Say("Runs that were made together", "同组测试"), t)
 }
@@ -152,7 +171,7 @@ func (p baselinePage) byRun() chart.Figure {
 	var rules []chart.Layer
 	for i, point := range p.History.Points {
 		x := float64(i + 1)
-		dots.Points = append(dots.Points, chart.Point{X: x, Y: point.Value * p.scale, Tip: fmt.Sprintf("%s\n%s, %s\n%s", point.Run, p.kind(point.Kind), point.At.UTC().Format(time.DateTime+" UTC"), p.written(point.Value))})
+		dots.Points = append(dots.Points, chart.Point{X: x, Y: point.Value * p.scale, Tip: fmt.Sprintf("%s\n%s, %s\n%s", point.Run, p.kind(point.Kind), report.Moment(point.At), p.written(point.Value))})
 		if i == 0 || p.History.Points[i-1].Of != point.Of {
 			bands.Bands = append(bands.Bands, chart.Band{From: x - 0.5, To: x + 0.5, Name: p.kind(point.Kind)})
 		} else {
@@ -199,12 +218,12 @@ func (p baselinePage) changes(b *Body) {
 		if (point.Change > 0) == p.History.Higher {
 			word = p.Say("better", "变好")
 		}
-		t.Rows = append(t.Rows, []string{point.Run, point.At.Local().Format(time.DateTime), signedPercent(point.Change), word})
+		t.Rows = append(t.Rows, []string{point.Run, report.Moment(point.At), signedPercent(point.Change), word})
 	}
 	b.Table(p.Say("Lasting changes", "持续变化"), t)
 	d := report.Table{Head: []string{p.Say("what", "项目"), p.Say("was", "之前"), p.Say("is", "之后"), p.Say("until run", "直到测试"), p.Say("from run", "自测试"), p.Say("when", "时间")}}
 	for _, drift := range p.History.Drifts {
-		d.Rows = append(d.Rows, []string{drift.Fact, drift.Was, drift.Is, drift.From, drift.To, drift.At.Local().Format(time.DateTime)})
+		d.Rows = append(d.Rows, []string{drift.Fact, drift.Was, drift.Is, drift.From, drift.To, report.Moment(drift.At)})
 	}
 	b.Table(p.Say("Of the machine and of vLLM", "机器与 vLLM"), d)
 	if b.Empty() {
@@ -245,31 +264,31 @@ func (p baselinePage) checks(b *Body) {
 		if len(g.Rulings) > 0 && v.Look.Number > 0 {
 			gate = string(g.Rulings[0].Outcome)
 		}
-		t.Rows = append(t.Rows, []string{v.Plan.ID, v.Plan.Made.Local().Format(time.DateTime), v.Plan.B.Name, word, gate, change, interval, fmt.Sprint(v.Look.Pairs), fmt.Sprintf("%g %%", math.Round(v.Plan.Margin*1e4)/100)})
+		t.Rows = append(t.Rows, []string{v.Plan.ID, report.Moment(v.Plan.Made), v.Plan.B.Name, word, gate, change, interval, fmt.Sprint(v.Look.Pairs), fmt.Sprintf("%g %%", math.Round(v.Plan.Margin*1e4)/100)})
 	}
 	b.Table(p.Say("Checks against this baseline: A is the baseline's configuration, run anew in turn with B", "对此基线的检查：A 为基线配置，与 B 交替重新测试"), t)
 	if b.Empty() {
-		b.Text(p.Say("No check was made in turn yet: lab baseline check ", "尚无交替检查：lab baseline check ") + p.last().Name + " FILE")
+		b.Text(p.Say("No check was made in turn yet: lab baseline check ", "尚无交替检查：lab baseline check ") + p.standing.Name + " FILE")
 		return
 	}
 	b.Note(p.Say("The whole verdict of a check: lab report ID, or lab show ID.", "检查的完整判定：lab report ID 或 lab show ID。"))
 }
 
 func (p baselinePage) figures(b *Body) {
-	b.Parts(p.Say("Over the runs of the last capture: geometric mean, and standard deviation from run to run", "最近一次采集：几何均值与测试间标准差"), report.Of(report.BaselineParts(p.last(), p.Runs), report.OfFigures))
+	b.Parts(p.Say("Over the runs of this capture: geometric mean, and standard deviation from run to run", "此次采集：几何均值与测试间标准差"), report.Of(report.BaselineParts(p.standing, p.Runs), report.OfFigures))
 }
 
 func (p baselinePage) runs(b *Body) {
 	t := report.Table{Head: []string{p.Say("capture", "采集"), p.Say("when", "时间"), p.Say("valid runs", "有效测试"), p.Say("planned", "计划"), ""}, Right: map[int]bool{2: true, 3: true}}
-	for i, c := range p.Captures {
+	for _, c := range p.Captures {
 		state := p.Say("the baseline", "当前基线")
 		switch {
 		case !c.Whole():
 			state = p.Say("broken off", "中断")
-		case i+1 < len(p.Captures):
+		case c.ID != p.standing.ID:
 			state = p.Say("replaced since", "已被替换")
 		}
-		t.Rows = append(t.Rows, []string{c.ID, c.Runs[0].Started.Local().Format(time.DateTime), fmt.Sprint(len(c.Valid())), fmt.Sprint(c.Capture.Runs), state})
+		t.Rows = append(t.Rows, []string{c.ID, report.Moment(c.Runs[0].Started), fmt.Sprint(len(c.Valid())), fmt.Sprint(c.Capture.Runs), state})
 	}
 	b.Table(p.Say("Captures of this name", "此名称的采集"), t)
 	b.Details(fmt.Sprintf(p.Say("All %d runs of the history", "历史中的全部 %d 次测试"), len(p.History.Points)), func(b *Body) {
@@ -278,11 +297,11 @@ func (p baselinePage) runs(b *Body) {
 }
 
 func (p baselinePage) reproduce(b *Body) {
-	name := p.last().Name
+	name := p.standing.Name
 	b.Code(p.Say("Check a configuration against this baseline, with fresh runs of both", "将某配置与此基线比较（两者都重新测试）"), "lab baseline check "+name+" FILE")
-	b.Code(p.Say("Capture it anew, with the file below", "用下方文件重新采集"), typed("lab", "baseline", "set", name, "baseline.yaml", "--runs", fmt.Sprint(p.last().Capture.Runs)))
+	b.Code(p.Say("Capture it anew, with the file below", "用下方文件重新采集"), typed("lab", "baseline", "set", name, "baseline.yaml", "--runs", fmt.Sprint(p.standing.Capture.Runs)))
 	for _, line := range commandLines(p.Runs) {
-		b.Code(p.Say("The server of the last capture was started with", "最近一次采集的服务端启动命令"), line)
+		b.Code(p.Say("The server of this capture was started with", "此次采集的服务端启动命令"), line)
 	}
 	b.experimentFile("baseline.yaml", p.Runs[0].Run.Experiment)
 }

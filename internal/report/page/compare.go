@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"lab/internal/compare"
 	"lab/internal/correlate"
@@ -63,7 +62,7 @@ func (v CompareView) figures(b *Body) {
 		named = append(named, compare.Named{Name: s.Arm, Summary: s.Sealed.Summary})
 		r := s.Sealed.Run
 		which.Rows = append(which.Rows, []string{s.Arm, r.ID, r.Experiment.Name, r.Experiment.Server.Model + r.Experiment.Server.BaseURL,
-			r.Epoch.Wall.Local().Format(time.DateTime), outcomeOf(r)})
+			report.Moment(r.Epoch.Wall), outcomeOf(r)})
 	}
 	b.Table(b.Say("Runs", "测试"), which)
 	t, reasons := report.Beside(named)
@@ -163,6 +162,7 @@ func (v CompareView) overTime(b *Body) {
 	}
 	t := Timeline{ID: "time", Title: fmt.Sprintf(b.Say("Medians, tokens and rates are of windows of %s, in all.", "中位数、token 与速率按窗口统计，窗口长 %s。"), windowText(v.Runs[0].Timeline.Window)),
 		Origin: b.Say("seconds since the start of the load", "负载开始后的秒数"), Short: "s"}
+	t.Title += b.scaledNote(v.Runs...)
 	for _, s := range v.Runs {
 		t.To = max(t.To, seconds(s.Timeline.To-s.Timeline.From))
 	}

@@ -28,11 +28,10 @@ func (p runPage) latency(b *Body) {
 			if len(values) < fewestDrawn {
 				continue
 			}
-			n := len(values)
-			values = evenly(values, mostDrawn)
-			figures = append(figures, b.ecdf(fmt.Sprintf("ecdf-%d-%s", i, q.name), q.title, q.unit, []sample{{t.Phase, 0, values, n}}))
+			drawn := sample{t.Phase, 0, evenly(values, mostDrawn), len(values)}
+			figures = append(figures, b.ecdf(fmt.Sprintf("ecdf-%d-%s", i, q.name), q.title, q.unit, []sample{drawn}))
 			if q.name == "ttft" || q.name == "e2el" {
-				figures = append(figures, b.histogram(fmt.Sprintf("histogram-%d-%s", i, q.name), q.title, q.unit, values))
+				figures = append(figures, b.histogram(fmt.Sprintf("histogram-%d-%s", i, q.name), q.title, q.unit, drawn))
 			}
 		}
 		b.Figures(figures...)
@@ -88,14 +87,18 @@ func (b *Body) ecdf(id, title, unit string, samples []sample) chart.Figure {
 				Points: []chart.Point{{X: v, Y: 100 * q, Tip: fmt.Sprintf("%s p%g\n%s %s", s.name, 100*q, chart.Format(v), unit)}}})
 		}
 		panel.Layers = append(panel.Layers, line)
-		count := fmt.Sprintf("%s n = %d", s.name, s.n)
-		if len(s.values) < s.n {
-			count = fmt.Sprintf(b.Say("%s %d of n = %d", "%s 取 %d，共 n = %d"), s.name, len(s.values), s.n)
-		}
-		counts = append(counts, count)
+		counts = append(counts, s.name+" "+b.count(s))
 	}
 	panel.Subtitle = b.Say("lower is better, log scale; points: p50, p90, p99; ", "越低越好，对数坐标；点：p50、p90、p99；") + strings.Join(counts, ", ")
 	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}
+}
+
+// count says how many values there are, and how many of them are drawn.
+func (b *Body) count(s sample) string {
+	if len(s.values) < s.n {
+		return fmt.Sprintf(b.Say("n = %d, of which %d are drawn, evenly picked", "n = %d，均匀抽取其中 %d 个绘制"), s.n, len(s.values))
+	}
+	return fmt.Sprintf("n = %d", s.n)
 }
 
 // ranks picks at most some 300 places of n sorted values, more of them towards both ends.
@@ -119,12 +122,15 @@ func ranks(n int) []int {
 	return slices.Compact(all)
 }
 
-func (b *Body) histogram(id, title, unit string, values []float64) chart.Figure {
+func (b *Body) histogram(id, title, unit string, s sample) chart.Figure {
 	of := b.Say("requests", "请求数")
+	if len(s.values) < s.n {
+		of = b.Say("requests drawn", "绘制的请求数")
+	}
 	panel := chart.Panel{Title: fmt.Sprintf(b.Say("%s: how many requests took how long", "%s：耗时分布"), title),
-		Subtitle: fmt.Sprintf("n = %d", len(values)),
+		Subtitle: b.count(s),
 		X:        chart.Axis{Title: fmt.Sprintf("%s (%s)", title, unit)}, Y: chart.Axis{Title: of, Whole: true},
-		Layers: []chart.Layer{chart.Histogram{Values: values, Tip: func(from, to float64, n int) string {
+		Layers: []chart.Layer{chart.Histogram{Values: s.values, Tip: func(from, to float64, n int) string {
 			return fmt.Sprintf("%s – %s %s\n%d %s", chart.Format(from), chart.Format(to), unit, n, of)
 		}}}}
 	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}

@@ -20,8 +20,8 @@ func LoadSweep(db *store.DB, sweep lab.Sweep, asked Asked) (Document, error) {
 	return Sweep(SweepView{Lang: asked.Lang, Lab: asked.Lab, Sweep: sweep, Cells: cells}), nil
 }
 
-// LoadBaseline makes the page of the last capture of a name: with the history of its configuration, and the checks against it.
-// A capture without a valid run is a [runner.AskError].
+// LoadBaseline makes the page of the baseline of a capture's name: with the history of its configuration, and the checks
+// against it. One without a valid run is a [runner.AskError].
 func LoadBaseline(db *store.DB, was store.Baseline, asked Asked) (Document, error) {
 	v := BaselineView{Lang: asked.Lang, Lab: asked.Lab}
 	captures, err := db.Baselines()
@@ -33,6 +33,7 @@ func LoadBaseline(db *store.DB, was store.Baseline, asked Asked) (Document, erro
 			v.Captures = append(v.Captures, c)
 		}
 	}
+	was, _ = store.Standing(v.Captures, was.Name)
 	if v.Runs, err = db.SealedRuns(was.Valid()); err != nil {
 		return Document{}, err
 	}

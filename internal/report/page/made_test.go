@@ -23,6 +23,8 @@ type made struct {
 	phases   []string
 	errors   bool
 	bare     bool // nothing is sampled
+
+	uncounted bool // the server counts tokens in the end only
 }
 
 func (m made) experiment() lab.Experiment {
@@ -58,6 +60,9 @@ func (m made) run() (lab.Sealed, lab.Tables) {
 			moment := q.Sent + 30*time.Millisecond + time.Duration(random.ExpFloat64()*2e7)
 			for k := range m.tokens {
 				q.Chunks = append(q.Chunks, lab.Chunk{At: moment, Tokens: 1})
+				if m.uncounted {
+					q.Chunks[k].Tokens = 0
+				}
 				moment += m.pace + time.Duration(random.Float64()*float64(m.pace)/5)
 				if k == m.tokens/2 && i%97 == 50 {
 					moment += 150 * time.Millisecond

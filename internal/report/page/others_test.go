@@ -1,6 +1,7 @@
 package page
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"lab/internal/lab"
 	"lab/internal/report"
+	"lab/store"
 )
 
 // said is what a page says, without its elements.
@@ -15,16 +17,6 @@ func said(page string) string {
 	page = regexp.MustCompile(`(?s)<(script|style)[^>]*>.*?</(script|style)>`).ReplaceAllString(page, " ")
 	page = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(page, " ")
 	return strings.Join(strings.Fields(page), " ")
-}
-
-func TestTheOtherPagesAreTheSameForTheSameRecords(t *testing.T) {
-	for _, lang := range []string{"en", "zh"} {
-		for name, make := range others(t, lang) {
-			if html(t, make()) != html(t, make()) {
-				t.Errorf("%s (%s): two pages of the same records differ", name, lang)
-			}
-		}
-	}
 }
 
 func TestTheOtherPagesSayWhatIsKnownAndWhatIsNot(t *testing.T) {
@@ -47,6 +39,59 @@ func TestTheOtherPagesSayWhatIsKnownAndWhatIsNot(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A capture that was broken off is not the baseline: the page is of the whole one before it, as lab baseline list has it.
+func TestTheBaselineOnThePageIsTheLastWholeCapture(t *testing.T) {
+	db, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	capture := func(id string, minutes, made, planned int, level float64) {
+		var ids []string
+		for i := range made {
+			s := sealedOf(fmt.Sprintf("20261130-12%02d%02d-base", minutes, i), minutes, level+float64(i), .02, .01)
+			if err := db.Import(s, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, s.Run.ID)
+		}
+		if err := db.Mark(ids, &lab.Capture{Name: "before", ID: id, Runs: planned}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := func() string {
+		captures, err := db.Baselines()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := LoadBaseline(db, captures[len(captures)-1], Asked{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return said(html(t, d))
+	}
+	says := func(text string, wants ...string) {
+		t.Helper()
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("lacks %q:\n%.3000s", want, text)
+			}
+		}
+	}
+	capture("20261130-120000-cap0", 0, 2, 3, 500)
+	says(page(), "Broken off, output throughput", "20261130-120000-cap0 2026-11-30 12:00:00 UTC 2 3 broken off", "was broken off after 2 of 3 runs")
+	capture("20261130-121000-cap1", 10, 3, 3, 1000)
+	text := page()
+	says(text, "Baseline, output throughput 1001 tok/s", "20261130-121000-cap1 2026-11-30 12:10:00 UTC 3 3 the baseline")
+	if strings.Contains(text, "was broken off after") {
+		t.Error("an older capture that was broken off is warned of")
+	}
+	capture("20261130-122000-cap2", 20, 1, 3, 2000)
+	says(page(), "Baseline, output throughput 1001 tok/s", "20261130-121000-cap1 2026-11-30 12:10:00 UTC 3 3 the baseline", "20261130-122000-cap2 2026-11-30 12:20:00 UTC 1 3 broken off",
+		"20261130-122000-cap2, was broken off after 1 of 3 runs", "This page is of the whole one before it, 20261130-121000-cap1")
+	capture("20261130-123000-cap3", 30, 3, 3, 3000)
+	says(page(), "Baseline, output throughput 3001 tok/s", "20261130-121000-cap1 2026-11-30 12:10:00 UTC 3 3 replaced since")
 }
 
 func TestASweepOfWhichNothingCameIsAPageThatSaysSo(t *testing.T) {

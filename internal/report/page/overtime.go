@@ -62,6 +62,7 @@ func (w words) timeline(id string, line correlate.Timeline, stalls []correlate.S
 		Title: w.Say("Percentiles, tokens and rates are of windows of ", "百分位、token 与速率按窗口统计，窗口长 ") + windowText(line.Window) +
 			w.Say("; a p90 needs 10 values in a window, a p99 100. What was sampled is drawn as it was read; a hole is where nothing was.", "；p90 至少需要 10 个值，p99 至少 100 个。采样值按读数绘制；空缺表示没有数据。"),
 		Origin: w.Say("seconds since the start of the run", "测试开始后的秒数"), Short: "s"}
+	t.Title += w.scaledNote(Side{Timeline: line})
 	for _, p := range line.Phases {
 		t.Bands = append(t.Bands, Stretch{seconds(p.From - from), seconds(p.To - from), p.Name})
 	}
@@ -76,10 +77,21 @@ func (w words) timeline(id string, line correlate.Timeline, stalls []correlate.S
 	return t
 }
 
+// scaledNote says where the tokens of a curve come from, if not from a running count of the server.
+func (w words) scaledNote(sides ...Side) string {
+	for _, s := range sides {
+		if curveOf(s.Timeline, "output_tokens").Scaled {
+			return w.Say(" Output: the server counted the tokens of a request as a whole, and they are shared out over its chunks.", " 输出：服务端只给出每个请求的 token 总数，按其数据块分摊。")
+		}
+	}
+	return ""
+}
+
 // overlay lays the runs of a pair over each other, each from the start of its load.
 func (w words) overlay(id string, pair []Side) Timeline {
 	t := Timeline{ID: id, Title: fmt.Sprintf(w.Say("Percentiles, tokens and rates are of windows of %s, in both.", "百分位、token 与速率按窗口统计，两侧窗口均长 %s。"), windowText(pair[0].Timeline.Window)),
 		Origin: w.Say("seconds since the start of the load", "负载开始后的秒数"), Short: "s"}
+	t.Title += w.scaledNote(pair...)
 	for _, s := range pair {
 		t.To = max(t.To, seconds(s.Timeline.To-s.Timeline.From))
 	}

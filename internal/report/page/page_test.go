@@ -25,15 +25,52 @@ func html(t testing.TB, d Document) string {
 	return out.String()
 }
 
-func TestTheSameRecordsGiveTheSamePage(t *testing.T) {
-	for name, make := range map[string]func() Document{
+func TestTheSameRecordsGiveTheSamePageInEveryTimeZone(t *testing.T) {
+	pages := map[string]func() Document{
 		"run":     func() Document { return Run(usual().view("en")) },
 		"chinese": func() Document { return Run(usual().view("zh")) },
 		"A/B":     func() Document { return AB(madeAB("en", 3)) },
-	} {
-		if html(t, make()) != html(t, make()) {
+		"runs":    func() Document { return Compare(CompareView{Lab: "test", Runs: madeAB("en", 3).Pair}) },
+	}
+	for _, lang := range []string{"en", "zh"} {
+		for name, make := range others(t, lang) {
+			pages[name+" "+lang] = make
+		}
+	}
+	here := time.Local
+	defer func() { time.Local = here }()
+	for name, make := range pages {
+		time.Local = time.UTC
+		utc := html(t, make())
+		time.Local = time.FixedZone("JST", 9*3600)
+		if html(t, make()) != utc {
 			t.Errorf("%s: two pages of the same records differ", name)
 		}
+	}
+}
+
+func TestAPageSaysWhereTheTokensOfItsCurveComeFrom(t *testing.T) {
+	for name, c := range map[string]struct {
+		count bool
+		said  bool
+	}{"counted along the way": {true, false}, "counted in the end": {false, true}} {
+		m := usual()
+		m.uncounted = !c.count
+		text := html(t, Run(m.view("en")))
+		if got := strings.Contains(text, "shared out over its chunks"); got != c.said {
+			t.Errorf("%s: says so: %t", name, got)
+		}
+	}
+}
+
+func TestPicturesOfVeryManyRequestsStateAllOfThem(t *testing.T) {
+	m := made{seed: 3, name: "more", requests: mostDrawn + 1000, tokens: 1, pace: time.Millisecond, phases: []string{"load"}, bare: true}
+	text := html(t, Run(m.view("en")))
+	if n := strings.Count(text, "n = 201000, of which 200000 are drawn, evenly picked"); n < 4 { // TTFT and E2EL, shares and histograms
+		t.Errorf("said %d times", n)
+	}
+	if strings.Contains(text, "n = 200000") {
+		t.Error("what is drawn is given as all there is")
 	}
 }
 

@@ -180,7 +180,7 @@ func (p sweepPage) facts() report.Table {
 	}
 	add(p.Say("sweep", "扫描"), p.Sweep.ID+"  "+p.Sweep.Name)
 	add(p.Say("file", "文件"), p.Sweep.File)
-	add(p.Say("begun", "开始于"), p.Sweep.Made.Local().Format(time.DateTime))
+	add(p.Say("begun", "开始于"), report.Moment(p.Sweep.Made))
 	for _, path := range paths(p.Cells) {
 		add(p.Say("varied: ", "变化：")+path.name, strings.Join(path.values, ", "))
 	}
