@@ -1,12 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,9 +15,6 @@ import (
 
 // announceEvery is how often at most a process writes what it does.
 const announceEvery = 250 * time.Millisecond
-
-// announcedEnd is how the name of a whole announcement ends.
-const announcedEnd = ".json"
 
 // Announcement is what a lab process does right now, as it says itself for whoever looks on from another process.
 type Announcement struct {
@@ -34,12 +31,15 @@ type announced struct {
 	Owner owner `json:"owner"`
 }
 
-// Announcer writes what this process does into DIR/live/PID.json. It is no record: nobody waits for it, and what cannot
-// be written is left out.
+// Announcer writes what this process does into DIR/live/PID. It is no record: nobody waits for it, and what cannot be
+// written is left out. The file is written over in its place, with a checksum in front: to make a new one and rename it takes
+// 0.6 ms instead of 0.01 (BenchmarkAnnouncement), and waits for the file system's journal, beside a load.
 type Announcer struct {
 	name    string
 	command string
 	owner   owner
+	file    *os.File // once something was written
+	room    int      // bytes of the longest text so far, to which shorter ones are filled up
 
 	mu      sync.Mutex // guards the fields below
 	next    *lab.Status
@@ -48,7 +48,7 @@ type Announcer struct {
 
 // Announce makes the Announcer of this process. It has nothing to end: it writes only while something new is said.
 func (db *DB) Announce(command string) *Announcer {
-	return &Announcer{name: filepath.Join(db.liveDir(), fmt.Sprintf("%d%s", os.Getpid(), announcedEnd)), command: command, owner: self()}
+	return &Announcer{name: filepath.Join(db.liveDir(), strconv.Itoa(os.Getpid())), command: command, owner: self()}
 }
 
 func (db *DB) liveDir() string { return filepath.Join(db.dir, "live") }
@@ -86,14 +86,36 @@ func (a *Announcer) put(s lab.Status) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(a.name), 0o700); err != nil {
-		return err
+	if a.file == nil {
+		if err := os.MkdirAll(filepath.Dir(a.name), 0o700); err != nil {
+			return err
+		}
+		if a.file, err = os.OpenFile(a.name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+			return err
+		}
 	}
-	fresh := a.name + unfinished
-	if err := os.WriteFile(fresh, text, 0o600); err != nil {
-		return err
+	a.room = max(a.room, len(text))
+	text = append(text, bytes.Repeat([]byte{' '}, a.room-len(text))...)
+	_, err = a.file.WriteAt(append(checksum(announcedKey, text), text...), 0)
+	return err
+}
+
+// announcedKey goes into the checksum of an announcement.
+const announcedKey = "announcement"
+
+// readAnnouncement reads again where it came upon a file that was just being written.
+func readAnnouncement(name string) (a announced, ok bool) {
+	for range 3 {
+		stored, err := os.ReadFile(name)
+		if err != nil {
+			return a, false
+		}
+		if text, err := content(announcedKey, stored); err == nil {
+			return a, json.Unmarshal(text, &a) == nil
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return os.Rename(fresh, a.name)
+	return a, false
 }
 
 // Announced lists what the lab processes that measure into this store do right now, by PID.
@@ -116,16 +138,8 @@ func (db *DB) announcements() map[string]announced {
 	}
 	all := map[string]announced{}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), announcedEnd) {
-			continue
-		}
 		name := filepath.Join(db.liveDir(), e.Name())
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		var a announced
-		if json.Unmarshal(text, &a) == nil {
+		if a, ok := readAnnouncement(name); ok {
 			all[name] = a
 		}
 	}
@@ -133,7 +147,7 @@ func (db *DB) announcements() map[string]announced {
 }
 
 // sweepAnnouncements removes the files of processes that are gone, and what is no announcement and was not touched for long:
-// a younger file may just be written.
+// a younger one may just be written.
 func (db *DB) sweepAnnouncements() {
 	whole := db.announcements()
 	for name, a := range whole {
@@ -143,6 +157,7 @@ func (db *DB) sweepAnnouncements() {
 	}
 	sweepOld(db.liveDir(), func(name string) bool {
 		_, is := whole[filepath.Join(db.liveDir(), name)]
-		return !is && (strings.HasSuffix(name, announcedEnd) || strings.HasSuffix(name, announcedEnd+unfinished))
+		_, err := strconv.Atoi(name)
+		return !is && err == nil
 	})
 }

@@ -146,17 +146,64 @@ func TestAProcessTellsWhatItDoesUntilItIsGone(t *testing.T) {
 	}
 }
 
+func TestAnAnnouncementIsReadWholeWhileItIsWrittenOver(t *testing.T) {
+	db := open(t, t.TempDir())
+	a := db.Announce("lab run a.yaml")
+	stop, done := make(chan struct{}), make(chan error)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			// of many lengths, each over several pages
+			if err := a.put(lab.Status{Stage: strings.Repeat(string(rune('a'+n%26)), 1000*(n%20))}); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	read := 0
+	for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); {
+		for _, seen := range db.Announced() {
+			read++
+			if stage := seen.Status.Stage; strings.Trim(stage, stage[:min(1, len(stage))]) != "" || len(stage)%1000 != 0 {
+				t.Fatalf("two statuses were read as one: %.80q", stage)
+			}
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if read == 0 {
+		t.Error("nothing could be read")
+	}
+}
+
+func BenchmarkAnnouncement(b *testing.B) {
+	a := open(b, b.TempDir()).Announce("lab run a.yaml")
+	for b.Loop() {
+		if err := a.put(lab.Status{Stage: "load", Latencies: []lab.Latency{{}, {}, {}}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestWhatIsNoAnnouncementIsSweptAwayOnceItIsOld(t *testing.T) {
 	db := open(t, t.TempDir())
 	own := db.Announce("lab run a.yaml")
 	if err := own.put(lab.Status{Stage: "load"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"old-7.json", "old-8.json.new", "old-notes.txt", "7.json", "8.json.new", filepath.Base(own.name) + unfinished} {
-		if err := os.WriteFile(filepath.Join(db.liveDir(), name), []byte(`{"pid": 7, "owner": {"pi`), 0o600); err != nil {
+	long := []string{"100001", "notes.txt"} // that nobody has touched for
+	for _, name := range append([]string{"100002"}, long...) {
+		if err := os.WriteFile(filepath.Join(db.liveDir(), name), []byte(`0123{"pid": 7, "owner": {"pi`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(name, "old") {
+		if slices.Contains(long, name) {
 			if err := os.Chtimes(filepath.Join(db.liveDir(), name), time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +215,7 @@ func TestWhatIsNoAnnouncementIsSweptAwayOnceItIsOld(t *testing.T) {
 	if err := db.Recover(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"7.json", "8.json.new", filepath.Base(own.name), filepath.Base(own.name) + unfinished, "old-notes.txt"}
+	want := []string{"100002", filepath.Base(own.name), "notes.txt"}
 	var left []string
 	entries, _ := os.ReadDir(db.liveDir())
 	for _, e := range entries {

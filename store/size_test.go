@@ -158,7 +158,7 @@ func BenchmarkFollowALiveRun(b *testing.B) {
 	for i := range 20 {
 		records.Samples = append(records.Samples, lab.Sample{At: time.Duration(i + 1), Device: "gpu0", Values: map[string]float64{lab.GPUPower: float64(i), lab.GPUUtil: 93}})
 	}
-	second, err := encode(records, restless)
+	second, err := encode(records, quick(restless))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func TestTheGPUsAreReadByLabUIOnlyWhileNothingIsMeasured(t *testing.T) {
 	board(run.ID, "321 W")
 	await("lab ui's own sampler has ended", func() bool { return samplers() == 0 })
 
-	if err := os.Remove(filepath.Join(site.DB.Dir(), "live", strconv.Itoa(os.Getpid())+".json")); err != nil { // as if this process had ended
+	if err := os.Remove(filepath.Join(site.DB.Dir(), "live", strconv.Itoa(os.Getpid()))); err != nil { // as if this process had ended
 		t.Fatal(err)
 	}
 	board("Read by lab ui", "<h3>host</h3>")

@@ -50,7 +50,7 @@ func announce(t *testing.T, db *store.DB) (end func()) {
 		}
 	}
 	return func() {
-		if err := os.Remove(filepath.Join(db.Dir(), "live", strconv.Itoa(os.Getpid())+".json")); err != nil {
+		if err := os.Remove(filepath.Join(db.Dir(), "live", strconv.Itoa(os.Getpid()))); err != nil {
 			t.Fatal(err)
 		}
 	}
