@@ -220,3 +220,19 @@ func TestTheEndOfLabUIEndsItsStreams(t *testing.T) {
 		t.Errorf("after the end a stream is answered with %s", strconv.Itoa(response.StatusCode))
 	}
 }
+
+// BenchmarkLook is what a page that is open costs every 250 ms while one lab measures.
+func BenchmarkLook(b *testing.B) {
+	db, err := store.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	db.Announce("lab run a.yaml").Say(lab.Status{Stage: "load", Latencies: make([]lab.Latency, 3)})
+	for len(db.Announced()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	h := newHub(db, &catalog{db: db})
+	for b.Loop() {
+		h.look()
+	}
+}
