@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
@@ -100,43 +101,65 @@ func encode(t lab.Tables, c compression) (batch, error) {
 	return b, err
 }
 
-func (b batch) decode() (t lab.Tables, err error) {
-	defer func() { // of the Parquet reader, which trusts what it reads
-		if p := recover(); p != nil {
-			t, err = lab.Tables{}, fmt.Errorf("decode tables: %w: %v", errDamaged, p)
+// decode reads the tables, those that are large beside each other.
+func (b batch) decode() (lab.Tables, error) {
+	var t lab.Tables
+	var requests []requestRow
+	var chunks []chunkRow
+	var failed [3]error
+	var all sync.WaitGroup
+	for i, read := range []func() error{
+		func() (err error) { requests, err = decodeRows[requestRow](b, "requests"); return err },
+		func() (err error) { chunks, err = decodeRows[chunkRow](b, "chunks"); return err },
+		func() error { return b.decodeRest(&t) },
+	} {
+		all.Go(func() { failed[i] = undamaged(read) })
+	}
+	all.Wait()
+	for _, err := range failed {
+		if err != nil {
+			return lab.Tables{}, err
 		}
-	}()
-	requests, err := decodeRows[requestRow](b, "requests")
-	if err != nil {
-		return t, err
 	}
-	chunks, err := decodeRows[chunkRow](b, "chunks")
-	if err != nil {
-		return t, err
-	}
+	var err error
 	if t.Requests, err = joinRequests(requests, chunks); err != nil {
 		return lab.Tables{}, err
 	}
+	return t, nil
+}
+
+// undamaged turns a panic of the Parquet reader, which trusts what it reads, into an error.
+func undamaged(read func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decode tables: %w: %v", errDamaged, p)
+		}
+	}()
+	return read()
+}
+
+// decodeRest reads what is not of requests.
+func (b batch) decodeRest(t *lab.Tables) error {
 	samples, err := decodeRows[sampleRow](b, "samples")
 	if err != nil {
-		return lab.Tables{}, err
+		return err
 	}
-	t.Samples = gatherSamples(samples)
 	events, err := decodeRows[eventRow](b, "events")
 	if err != nil {
-		return lab.Tables{}, err
+		return err
 	}
+	lines, err := decodeRows[logRow](b, "log")
+	if err != nil {
+		return err
+	}
+	t.Samples = gatherSamples(samples)
 	t.Events = convert(events, func(e eventRow) lab.Event {
 		return lab.Event{At: time.Duration(e.At), Kind: lab.EventKind(e.Kind), Detail: e.Detail}
 	})
-	lines, err := decodeRows[logRow](b, "log")
-	if err != nil {
-		return lab.Tables{}, err
-	}
 	t.Log = convert(lines, func(l logRow) lab.LogLine {
 		return lab.LogLine{At: time.Duration(l.At), Stderr: l.Stderr, Text: l.Text}
 	})
-	return t, nil
+	return nil
 }
 
 // pageSize keeps a page within one block of zstd: for a longer one the encoder holds a history of 16 MiB, which at the end of a
@@ -206,10 +229,10 @@ func decodeRows[T any](b batch, table string) ([]T, error) {
 	r := parquet.NewGenericReader[T](file)
 	defer r.Close() // it reads from memory
 	var rows []T
-	step := make([]T, min(max(file.NumRows(), 0), 64<<10))
-	for {
-		n, err := r.Read(step)
-		rows = append(rows, step[:n]...)
+	for left := file.NumRows(); ; {
+		rows = slices.Grow(rows, int(min(max(left, 1), max(128<<10, int64(len(rows))))))
+		n, err := r.Read(rows[len(rows):cap(rows)])
+		rows, left = rows[:len(rows)+n], left-int64(n)
 		if err == io.EOF {
 			return rows, nil
 		}
@@ -294,8 +317,12 @@ func frames(r lab.RequestRecord) []lab.Chunk {
 }
 
 func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, error) {
-	var records []lab.RequestRecord
-	for _, row := range rows {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	records := make([]lab.RequestRecord, 0, len(rows))
+	arrived, usages := make([]lab.Chunk, 0, len(chunks)), make([]lab.Usage, len(rows)) // of all requests, in one piece each
+	for i, row := range rows {
 		r := lab.RequestRecord{
 			Seq: int(row.Seq), Phase: row.Phase, Prompt: row.Prompt,
 			Intended: time.Duration(row.Intended), Sent: time.Duration(row.Sent), Connected: time.Duration(row.Connected),
@@ -304,7 +331,8 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 			Finish: row.Finish, Status: int(row.Status), Error: row.Error, Detail: row.Detail, Text: row.Text, Answer: row.Answer,
 		}
 		if row.HasUsage {
-			r.Usage = &lab.Usage{Input: int(row.Input), Output: int(row.Output), Cached: int(row.Cached)}
+			usages[i] = lab.Usage{Input: int(row.Input), Output: int(row.Output), Cached: int(row.Cached)}
+			r.Usage = &usages[i]
 		}
 		var err error
 		if r.Stamps, err = row.Stamps.join(); err != nil {
@@ -313,15 +341,18 @@ func joinRequests(rows []requestRow, chunks []chunkRow) ([]lab.RequestRecord, er
 		if row.Chunks < 0 || int64(len(chunks)) < row.Chunks {
 			return nil, fmt.Errorf("decode chunks: %w: request %d says %d, %d are left", errDamaged, row.Seq, row.Chunks, len(chunks))
 		}
-		at := row.FirstChunk
+		at, from := row.FirstChunk, len(arrived)
 		for _, c := range chunks[:row.Chunks] {
 			at += c.Gap
 			when := time.Duration(at) * time.Microsecond
 			if c.Tokens == noOutput {
 				r.Empty = append(r.Empty, when)
 			} else {
-				r.Chunks = append(r.Chunks, lab.Chunk{At: when, Tokens: int(c.Tokens)})
+				arrived = append(arrived, lab.Chunk{At: when, Tokens: int(c.Tokens)})
 			}
+		}
+		if len(arrived) > from {
+			r.Chunks = arrived[from:len(arrived):len(arrived)]
 		}
 		chunks = chunks[row.Chunks:]
 		records = append(records, r)

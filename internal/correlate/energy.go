@@ -177,7 +177,7 @@ func (v *view) energy(l *ledger) *Energy {
 
 // of is a request's own energy: its tokens' part of what was drawn while it was in flight. It is withheld where more
 // than a twentieth of its time has energy of unknown moment, or none.
-func (l *ledger) of(q lab.RequestRecord) (float64, bool) {
+func (l *ledger) of(q *lab.RequestRecord) (float64, bool) {
 	from, to := q.Sent, ended(q)
 	if from < l.from || to > l.to || len(q.Chunks) == 0 {
 		return 0, false

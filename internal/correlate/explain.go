@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"strconv"
+	"sync"
 
 	"lab/internal/lab"
 )
@@ -10,6 +11,8 @@ import (
 func Explain(r lab.Run, t lab.Tables) Hardware {
 	v := look(r, t)
 	h := Hardware{Run: r.ID, Coverage: v.coverage()}
+	var stalls sync.WaitGroup // what takes longest, and is needed by nothing else
+	stalls.Go(func() { h.Stalls = v.stalls() })
 	books := v.account()
 	if books != nil {
 		h.Energy = v.energy(books)
@@ -22,12 +25,12 @@ func Explain(r lab.Run, t lab.Tables) Hardware {
 		h.Phases = append(h.Phases, p)
 		h.Requests = append(h.Requests, v.requestMeans(w)...)
 	}
-	h.Stalls = v.stalls()
 	h.Slow = v.slow()
 	h.Bottlenecks = v.bottlenecks()
 	h.Associations = v.associations()
 	h.Trends = v.trends()
 	h.Findings = v.findings(books)
+	stalls.Wait()
 	return h
 }
 

@@ -30,7 +30,7 @@ type view struct {
 	run      lab.Run
 	tables   lab.Tables
 	samples  readings
-	requests []lab.RequestRecord // of measured phases and warm-ups, those that were sent, by the moment of sending
+	requests []*lab.RequestRecord // of measured phases and warm-ups, those that were sent, by the moment of sending; pointed to, for they are large
 	windows  []window
 	flight   flight
 	levels   map[string]float64 // of the SM clock under load, by GPU
@@ -38,12 +38,13 @@ type view struct {
 
 func look(r lab.Run, t lab.Tables) *view {
 	v := &view{run: r, tables: t, samples: collect(t.Samples)}
-	for _, q := range t.Requests {
-		if q.Sent > 0 {
+	v.requests = make([]*lab.RequestRecord, 0, len(t.Requests))
+	for i := range t.Requests {
+		if q := &t.Requests[i]; q.Sent > 0 {
 			v.requests = append(v.requests, q)
 		}
 	}
-	slices.SortStableFunc(v.requests, func(a, b lab.RequestRecord) int { return cmp.Compare(a.Sent, b.Sent) })
+	slices.SortStableFunc(v.requests, func(a, b *lab.RequestRecord) int { return cmp.Compare(a.Sent, b.Sent) })
 	for _, p := range r.Experiment.Phases {
 		if w, ok := v.bounds(p); ok {
 			v.windows = append(v.windows, w)
@@ -96,7 +97,7 @@ func (v *view) bounds(p lab.Phase) (window, bool) {
 }
 
 // ended is when a request was over.
-func ended(q lab.RequestRecord) time.Duration {
+func ended(q *lab.RequestRecord) time.Duration {
 	end := max(q.Done, q.Sent)
 	if n := len(q.Chunks); n > 0 {
 		end = max(end, q.Chunks[n-1].At)
@@ -105,7 +106,7 @@ func ended(q lab.RequestRecord) time.Duration {
 }
 
 // first is when a request's first output arrived; without one, when it was over.
-func first(q lab.RequestRecord) time.Duration {
+func first(q *lab.RequestRecord) time.Duration {
 	if len(q.Chunks) > 0 {
 		return max(q.Sent, q.Chunks[0].At)
 	}
@@ -113,7 +114,7 @@ func first(q lab.RequestRecord) time.Duration {
 }
 
 // input is the length of a request's prompt in tokens, 0 where nobody knows.
-func input(q lab.RequestRecord) int {
+func input(q *lab.RequestRecord) int {
 	if q.Usage != nil {
 		return q.Usage.Input
 	}
@@ -131,13 +132,13 @@ type flight struct {
 // weight is what a request counts in the sharing of energy: its tokens in flight, that is its prompt until the first
 // token, and its prompt with half of its answer from then on (the answer's mean length while it grows). A request of
 // unknown size counts one.
-func weight(q lab.RequestRecord) (prefill, decode float64) {
+func weight(q *lab.RequestRecord) (prefill, decode float64) {
 	prefill = max(1, float64(input(q)))
 	out, _ := q.Output()
 	return prefill, prefill + float64(out)/2
 }
 
-func airborne(requests []lab.RequestRecord) flight {
+func airborne(requests []*lab.RequestRecord) flight {
 	type change struct {
 		at         time.Duration
 		n, waiting int

@@ -91,13 +91,18 @@ var ofRequests = []string{
 
 // requestMeans are the means over the two parts of each request.
 func (v *view) requestMeans(w window) []RequestMean {
+	prefill, decode := v.parts(w)
 	var all []RequestMean
 	for _, k := range v.samples.keys {
 		if !slices.Contains(ofRequests, k.value) || !isGPU(k.device) && k.device != "engine" {
 			continue
 		}
-		for _, part := range []string{"prefill", "decode"} {
-			if m, ok := v.requestMean(w, k, part); ok {
+		for _, part := range []struct {
+			name  string
+			spans []span
+		}{{"prefill", prefill}, {"decode", decode}} {
+			m := RequestMean{Phase: w.phase.Name, Part: part.name, Device: k.device, Value: k.value}
+			if v.requestMean(&m, part.spans) {
 				all = append(all, m)
 			}
 		}
@@ -105,21 +110,26 @@ func (v *view) requestMeans(w window) []RequestMean {
 	return all
 }
 
-func (v *view) requestMean(w window, k key, part string) (RequestMean, bool) {
-	m := RequestMean{Phase: w.phase.Name, Part: part, Device: k.device, Value: k.value}
-	averaged, _ := v.samples.averaging(k.device, k.value)
-	later := v.samples.shifted(k.device, k.value, span{}).from
-	s := v.samples.all[k]
-	values := make([]float64, 0, len(w.requests))
+// parts of the successful requests of a phase: to their first token, and from it to the last.
+func (v *view) parts(w window) (prefill, decode []span) {
 	for _, i := range w.requests {
 		q := v.requests[i]
 		if !q.OK() || len(q.Chunks) == 0 {
 			continue
 		}
-		of := span{q.Sent, first(q)}
-		if part == "decode" {
-			of = span{first(q), q.Chunks[len(q.Chunks)-1].At}
-		}
+		middle := first(q)
+		prefill, decode = append(prefill, span{q.Sent, middle}), append(decode, span{middle, q.Chunks[len(q.Chunks)-1].At})
+	}
+	return prefill, decode
+}
+
+// requestMean fills in how the means of a value over such parts lie; false: there are none.
+func (v *view) requestMean(m *RequestMean, parts []span) bool {
+	averaged, _ := v.samples.averaging(m.Device, m.Value)
+	later := v.samples.shifted(m.Device, m.Value, span{}).from
+	s := v.samples.all[key{m.Device, m.Value}]
+	values := make([]float64, 0, len(parts))
+	for _, of := range parts {
 		mean, covered := s.mean(of.from+later, of.to+later)
 		if covered < enoughPart || of.length() < 2*max(averaged, s.period/2) {
 			m.Withheld++
@@ -128,11 +138,11 @@ func (v *view) requestMean(w window, k key, part string) (RequestMean, bool) {
 		values = append(values, mean)
 	}
 	if len(values) == 0 {
-		return m, false
+		return false
 	}
 	slices.Sort(values)
 	m.Spread = Spread{P10: rank(values, 0.1), P50: rank(values, 0.5), P90: rank(values, 0.9), N: len(values)}
-	return m, true
+	return true
 }
 
 // seconds writes a moment of the run.

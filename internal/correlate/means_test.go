@@ -3,6 +3,7 @@ package correlate
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,5 +237,20 @@ func TestArmsAreComparedByRunsWithWelchsInterval(t *testing.T) {
 	}
 	if one := Between(a[:1], b[:1])[0]; one.DF != 0 || one.Low != nil || one.High != nil {
 		t.Errorf("one run a side has an interval: %+v", one)
+	}
+}
+
+func TestTheMedianIsThatOfTheSortedValues(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	for n := 1; n < 300; n++ {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = []float64{random.Float64(), float64(random.IntN(5)), float64(i), float64(-i), math.NaN(), math.Inf(1)}[random.IntN(2+n%5)]
+		}
+		sorted := slices.Sorted(slices.Values(values))
+		want := (sorted[(n-1)/2] + sorted[n/2]) / 2
+		if got := median(values); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+			t.Fatalf("%v of %v, want %v", got, sorted, want)
+		}
 	}
 }

@@ -241,11 +241,50 @@ func (r readings) averaging(device, value string) (window, update time.Duration)
 	return 0, 0
 }
 
-// median of values, which it sorts. There must be one.
+// median of values, which it reorders. There must be one.
 func median(values []float64) float64 {
-	slices.Sort(values)
 	n := len(values)
-	return (values[(n-1)/2] + values[n/2]) / 2
+	high := nth(values, n/2)
+	if n%2 == 1 {
+		return high
+	}
+	low := values[0]
+	for _, v := range values[1 : n/2] {
+		if cmp.Less(low, v) {
+			low = v
+		}
+	}
+	return (low + high) / 2
+}
+
+// nth is the value that would stand at a place if the values were sorted (Hoare's selection). It reorders them: none before
+// that place is greater, none behind it less.
+func nth(values []float64, place int) float64 {
+	for from, to := 0, len(values)-1; from < to; {
+		pivot := values[from+(to-from)/2]
+		i, j := from, to
+		for i <= j {
+			for cmp.Less(values[i], pivot) {
+				i++
+			}
+			for cmp.Less(pivot, values[j]) {
+				j--
+			}
+			if i <= j {
+				values[i], values[j] = values[j], values[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case place <= j:
+			to = j
+		case place >= i:
+			from = i
+		default:
+			return values[place]
+		}
+	}
+	return values[place]
 }
 
 // rank is the value at rank q*(n-1) of sorted values, interpolated.

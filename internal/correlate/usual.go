@@ -54,14 +54,17 @@ func (v *view) usually(w window) (usual, bool) {
 		}
 		seen[bin]++
 	})
-	var whole []float64
+	var whole, around []float64
 	for i := range n {
-		around := slices.Concat(kept[max(0, i-neighbours):min(n, i+neighbours+1)]...)
+		around = around[:0]
+		for _, bin := range kept[max(0, i-neighbours):min(n, i+neighbours+1)] {
+			around = append(around, bin...)
+		}
 		if len(around) < fewestGaps {
 			if whole == nil {
 				whole = slices.Concat(kept...)
 			}
-			around = slices.Clone(whole)
+			around = append(around[:0], whole...)
 		}
 		m := median(around)
 		for j, gap := range around {

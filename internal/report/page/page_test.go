@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/internal/report"
+	"lab/store"
 )
 
 func html(t testing.TB, d Document) string {
@@ -252,14 +254,38 @@ func TestThePageOf100000RequestsIsSmall(t *testing.T) {
 	}
 }
 
-// From the records in memory to the file.
-func BenchmarkPageOf100000Requests(b *testing.B) {
+// From the store to the file, which is what lab report does.
+func BenchmarkReportOf100000Requests(b *testing.B) {
+	db, err := store.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
 	s, t := large().run()
-	size := 0
+	live := s.Run
+	live.Outcome = lab.Live
+	w, err := db.Begin(live)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, q := range t.Requests {
+		w.Request(q)
+	}
+	for _, one := range t.Samples {
+		w.Sample(one)
+	}
+	for _, one := range t.Events {
+		w.Event(one)
+	}
+	if err := errors.Join(w.Seal(s.Run, s.Summary), w.Close()); err != nil {
+		b.Fatal(err)
+	}
+	t, size := lab.Tables{}, 0
 	for b.Loop() {
-		v := RunView{Lab: "test", Sealed: s, Tables: t}
-		v.compute()
-		size = len(html(b, Run(v)))
+		d, err := LoadRun(b.Context(), db, s.Run.ID, Asked{Lab: "test"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = len(html(b, d))
 	}
 	b.ReportMetric(float64(size), "bytes")
 }
