@@ -158,7 +158,7 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 	v := documentView{Document: doc.Document, Links: runLinks(run), Again: doc.again(version)}
 	p := shown{Place: "runs", Stamp: doc.stamp}
 	if run.Outcome == lab.Live {
-		v.Live, v.AsOf = true, doc.at.Format(time.TimeOnly)
+		v.Live, v.AsOf = true, doc.at.UTC().Format(time.TimeOnly+" UTC")
 		v.Again = int(max(time.Second, doc.rest()).Milliseconds())
 		p.Run = id
 	}

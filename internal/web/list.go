@@ -112,7 +112,7 @@ func (s *Site) list(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	v := arrange(rows, readListState(r.URL.Query()), time.Now())
+	v := arrange(rows, readListState(r.URL.Query()), time.Now().UTC())
 	s.render(w, r, shown{Name: "list", Title: "Runs", Place: "runs", Renew: "#list", Data: v})
 }
 
@@ -216,12 +216,12 @@ func columns(state listState) []column {
 	return all
 }
 
-// began writes when a run began, in the zone of the machine.
+// began writes when a run began, in UTC, as its ID and the documents do.
 func began(at time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return at.Local().Format("2006-01-02 15:04")
+	return at.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 func lasted(d time.Duration) string {

@@ -156,3 +156,21 @@ func TestTheListIsSortedAndCutAndKeepsWhatIsSelected(t *testing.T) {
 		t.Errorf("of nothing there are %d rows", len(none.Rows))
 	}
 }
+
+func TestTimesAreThoseOfUTCInEveryZone(t *testing.T) {
+	tokyo := time.FixedZone("Tokyo", 9*60*60)
+	if got := began(noon().In(tokyo)); got != "2026-11-30 12:00 UTC" {
+		t.Errorf("noon in UTC is shown as %q", got)
+	}
+	site, server := serve(t, Options{})
+	liveRun(t, site.DB)
+	for _, day := range []struct {
+		at   time.Time
+		want string
+	}{{time.Now().UTC(), "1 run of 1"}, {time.Now().UTC().AddDate(0, 0, 1), "0 runs of 1"}} {
+		_, page := answer(t, server.Client(), server.URL+"/?q=since:"+day.at.Format(time.DateOnly), nil)
+		if !strings.Contains(page, day.want) {
+			t.Errorf("since %s: no %q", day.at.Format(time.DateOnly), day.want)
+		}
+	}
+}
