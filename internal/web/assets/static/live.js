@@ -111,6 +111,7 @@ const latest = (all) => all.findLast((v) => v !== null);
 
 function short(v) {
   if (v === null || v === undefined) return "–";
+  if (Number.isInteger(v)) return String(v); // a count
   const size = Math.abs(v);
   return size >= 100 ? v.toFixed(0) : size >= 10 ? v.toFixed(1) : v.toFixed(2);
 }
