@@ -212,6 +212,16 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	b.await(`document.querySelector(".runs tr.live")`)
 	b.await(`document.querySelector("#now dl")`)
 	b.shot("list-live")
+	b.open("/now")
+	b.wide(390)
+	b.await(`document.querySelector("#now .spread")`)
+	if over := ask[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
+		t.Errorf("what is measured at length is %d pixels too wide at 390", over)
+	}
+	b.shot("now-live-390")
+	b.wide(1440)
+	b.open("/")
+	b.await(`document.querySelector("#now dl")`)
 
 	// How old what is shown can be: the greatest pause between two changes of the counts, while the load goes on.
 	pause := ask[float64](b, `new Promise((done) => { let last = performance.now(), worst = 0;

@@ -199,6 +199,7 @@ func (g *gpus) take(s lab.Sample) {
 // gpuView is what the page shows.
 type gpuView struct {
 	From, Note string
+	Measuring  bool // and so lab ui reads nothing itself
 	Devices    []deviceView
 }
 
@@ -226,7 +227,7 @@ func (s *Site) gpusHTML() string {
 func (g *gpus) view() gpuView {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	v := gpuView{From: g.now.From, Note: g.now.Note}
+	v := gpuView{From: g.now.From, Note: g.now.Note, Measuring: measuring(g.db.Announced())}
 	if time.Since(g.now.at) > stale { // nobody has looked for a while
 		return v
 	}

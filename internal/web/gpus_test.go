@@ -92,6 +92,9 @@ func TestTheGPUsAreReadByLabUIOnlyWhileNothingIsMeasured(t *testing.T) {
 	}
 	site.DB.Announce("lab run a.yaml").Say(lab.Status{Run: run.ID, Stage: "load"})
 	board(run.ID, "321 W")
+	if _, page := answer(t, server.Client(), server.URL+"/now", nil); strings.Contains(page, "Read by lab ui") {
+		t.Error("something is measured, and the page says that lab ui reads")
+	}
 	await("lab ui's own sampler has ended", func() bool { return samplers() == 0 })
 
 	if err := os.Remove(filepath.Join(site.DB.Dir(), "live", strconv.Itoa(os.Getpid()))); err != nil { // as if this process had ended

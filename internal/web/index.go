@@ -69,7 +69,7 @@ func (s *Site) plans(w http.ResponseWriter, r *http.Request) {
 			{Text: p.ID, More: began(p.Made), Link: "/ab/" + p.ID, Class: "id"},
 			{Text: armsOf(p), More: purpose(p)},
 			{Text: p.Primary, More: p.Phase, Class: "wide"},
-			{Text: p.Name, More: fmt.Sprintf("%d pairs at most", p.Pairs), Class: "wide"},
+			{Text: p.Name, More: atMost(p), Class: "wide"},
 			{Text: strconv.Itoa(measured), Class: "number"},
 			{State: call},
 		})
@@ -78,6 +78,15 @@ func (s *Site) plans(w http.ResponseWriter, r *http.Request) {
 }
 
 func armsOf(p lab.Plan) string { return p.A.Name + " against " + p.B.Name }
+
+// atMost is how long a plan can become, beyond what its name says.
+func atMost(p lab.Plan) string {
+	pairs := fmt.Sprintf("%d pairs", p.Pairs)
+	if p.Name == pairs {
+		return "at most"
+	}
+	return pairs + " at most"
+}
 
 // purpose says of an A/B what it was made for, where it is not just to compare.
 func purpose(p lab.Plan) string {
