@@ -34,7 +34,7 @@ func Frame(s lab.Status, size Size, color, stopping bool) []string {
 		{8, engineLines(s)},
 		{9, clientLines(s)},
 		{2, alertLines(s.Alerts, width, max(1, size.Rows/8))},
-		{10, []line{hint(s, stopping)}},
+		{10, []line{hint(s, width, stopping)}},
 	}
 	var all []string
 	for _, b := range within(blocks, size.Rows-2) {
@@ -216,16 +216,20 @@ func requestLines(s lab.Status) []line {
 	return []line{l}
 }
 
-// hint says what the keys do.
-func hint(s lab.Status, stopping bool) line {
-	var l line
+// hint says what the keys do, shorter where there is no room for all of it.
+func hint(s lab.Status, width int, stopping bool) line {
+	tone, texts := faint, []string{"Ctrl-C stops in good order, what was measured is kept; twice ends at once", "Ctrl-C stops in good order; twice ends at once"}
 	switch {
 	case stopping:
-		l.add(doubtful, "Stopping in good order: what was measured is kept. Ctrl-C again ends at once.")
-	case s.Stage != "":
-		l.add(faint, "Ctrl-C stops in good order, what was measured is kept; twice ends at once")
+		tone, texts = doubtful, []string{"Stopping in good order: what was measured is kept. Ctrl-C again ends at once.", "Stopping in good order. Ctrl-C again ends at once."}
+	case s.Stage == "":
+		return nil
 	}
-	return l
+	text := texts[0]
+	if wide(text) > width {
+		text = texts[1]
+	}
+	return line{{text, tone}}
 }
 
 // summary is what stays of a measurement: a line for what was made, and one for each thing that was wrong with it.

@@ -115,7 +115,7 @@ func statuses() map[string]lab.Status {
 
 func TestFramesAreDrawnAsTheyWereLookedAt(t *testing.T) {
 	for name, s := range statuses() {
-		for _, size := range []Size{{40, 24}, {80, 24}, {200, 50}} {
+		for _, size := range []Size{{40, 24}, {60, 20}, {80, 24}, {200, 50}} {
 			golden(t, fmt.Sprintf("%s-%dx%d", name, size.Columns, size.Rows), Frame(s, size, false, false))
 		}
 	}

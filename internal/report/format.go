@@ -50,7 +50,7 @@ func digits(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
 		return fmt.Sprintf("%.0f", v)
 	}
-	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v))))
+	decimals := 3 - int(math.Floor(math.Log10(math.Abs(v)*(1+5e-5)))) // 9.9999 is written 10.00
 	return fmt.Sprintf("%.*f", min(max(decimals, 0), 4), v)
 }
 

@@ -41,8 +41,15 @@ const (
 
 // PlotColumns is how many windows of time a terminal has room for.
 func PlotColumns(o Options) int {
-	return min(widestPlot, max(20, o.width()-2-plotLabel-2-2-plotRange-2-plotCount))
+	room := o.width() - 2 - plotLabel - 2 - 2 - plotRange
+	if o.counted() {
+		room -= 2 + plotCount
+	}
+	return min(widestPlot, max(fewestWindows+2, room))
 }
+
+// counted says whether there is room for what each row rests on.
+func (o Options) counted() bool { return o.width() >= 70 }
 
 // Plot draws the small pictures of a run: a line of blocks for what changed over time, bars for how TTFT lies.
 func Plot(w io.Writer, plots Plots, r lab.Run, s lab.Summary, o Options) error {
@@ -76,6 +83,9 @@ func (p *printer) timeline(t correlate.Timeline) {
 	}
 	p.plotRow("", timeAxis(t, windows), "", "")
 	counted := "n: requests, tokens or readings"
+	if !p.o.counted() {
+		counted = "what each row rests on: with 70 columns, or --json"
+	}
 	if slices.ContainsFunc(curves, func(c correlate.Curve) bool { return c.Scaled }) {
 		counted += "; output: the server counted the tokens of a request as a whole, and they are shared out over its chunks"
 	}
@@ -119,7 +129,11 @@ func (p *printer) plotRow(name, picture, figures, n string) {
 	pad := func(text string, width int) string {
 		return text + strings.Repeat(" ", max(0, width-lipgloss.Width(text)))
 	}
-	p.line("  %s  %s  %s  %s", pad(name, plotLabel), pad(picture, min(room, lipgloss.Width(picture))), pad(figures, plotRange), n)
+	row := fmt.Sprintf("  %s  %s  %s", pad(name, plotLabel), pad(picture, min(room, lipgloss.Width(picture))), pad(figures, plotRange))
+	if p.o.counted() {
+		row += "  " + n
+	}
+	p.line("%s", row)
 }
 
 // levels are the heights of a line of blocks, the lowest first.

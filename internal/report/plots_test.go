@@ -131,3 +131,11 @@ func TestTheDocumentHoldsWhatThePicturesShow(t *testing.T) {
 		}
 	}
 }
+
+func TestRowsOfPicturesFitANarrowTerminal(t *testing.T) {
+	for width, want := range map[int]int{50: 10, 60: 20, 69: 29, 70: 20, 80: 30, 300: 100} {
+		if got := PlotColumns(Options{Width: width}); got != want {
+			t.Errorf("%d columns leave %d for a picture, want %d", width, got, want)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func against(db *store.DB, now lab.Sealed, name string) (*lab.Verdict, error) {
 	var base store.Baseline
 	var err error
 	if name != "" {
-		base, err = db.ResolveBaseline(name)
+		base, _, err = db.Standing(name)
 	} else {
 		base, err = usualBaseline(db, now.Run)
 	}
