@@ -276,6 +276,41 @@ func TestTheClientSamplesItselfOnceASecond(t *testing.T) {
 	})
 }
 
+func TestAStopOfLabIsOneLateSampleAndNotOneForEachSecondMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := lab.NewEpoch().Clock()
+		var samples []lab.Sample
+		_, err := Run(t.Context(), Options{
+			Phase: lab.Phase{Load: random(lab.Load{Concurrency: 1, Requests: 1})}, Prompts: numbered{}, Clock: clock, Progress: &Progress{},
+			Record: func(lab.RequestRecord) {},
+			Sample: func(s lab.Sample) {
+				if samples = append(samples, s); len(samples) == 2 {
+					time.Sleep(3400 * time.Millisecond)
+				}
+			},
+			Do: func(_ context.Context, _ Request, rec *lab.RequestRecord) {
+				time.Sleep(9500 * time.Millisecond)
+				rec.Done = clock.Now()
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := 0
+		for i, s := range samples {
+			if i > 0 && i < len(samples)-1 && i != 2 && s.At-samples[i-1].At < time.Second { // the one after the stop comes as soon as it can
+				t.Errorf("sample %d is %v after the one before", i, s.At-samples[i-1].At)
+			}
+			if s.Values[lab.ClientLate] > 3 {
+				late++
+			}
+		}
+		if late != 1 {
+			t.Errorf("%d samples say that it was stopped", late)
+		}
+	})
+}
+
 func TestARateGivesItsLastRequestAtExactlyItsMomentAndARampFollowsItsFormula(t *testing.T) {
 	fixed := Arrivals(lab.Load{Rate: 50, Requests: 100, Burstiness: 0.5, Seed: 7})
 	if last := fixed[len(fixed)-1]; (last-2*time.Second).Abs() > time.Microsecond || fixed[0] <= 0 {

@@ -64,7 +64,10 @@ func (s *self) watch(ctx context.Context) {
 		if now.After(report) {
 			s.sample(late)
 			s.heap.adjust()
-			late, report = 0, report.Add(time.Second)
+			late = 0
+			if report = report.Add(time.Second); report.Before(now) { // it was stopped for longer
+				report = now.Add(time.Second)
+			}
 		}
 	}
 }

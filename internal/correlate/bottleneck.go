@@ -270,28 +270,41 @@ func (m moment) serverCores() (float64, bool) {
 	return 0, false
 }
 
-// lateBins are the windows in which lab was late to send: p99 above 5 ms and 5 % of the median TTFT. Where requests must
-// wait for a place, that is no lateness.
+// bounded: an open loop had as many requests in flight as it may, so that others had to wait by design.
+func (v *view) bounded(w window) bool {
+	if !w.phase.Load.Open() || w.phase.Load.Concurrency == 0 {
+		return false
+	}
+	for i, at := range v.flight.at {
+		if w.from <= at && at < w.to && v.flight.n[i] >= w.phase.Load.Concurrency {
+			return true
+		}
+	}
+	return false
+}
+
+// lateBins are the windows in which lab was late to send: p99 above 5 ms and 5 % of the median time from sent to the first
+// token. Where requests must wait for a place, that is no lateness.
 func (v *view) lateBins(w window) map[int]float64 {
-	if w.phase.Load.Open() && w.phase.Load.Concurrency > 0 {
+	if v.bounded(w) {
 		return nil
 	}
-	var ttfts []float64
+	var took []float64
 	lags := map[int][]float64{}
 	for _, i := range w.requests {
 		q := v.requests[i]
-		if ttft, ok := q.TTFT(); ok {
-			ttfts = append(ttfts, ttft.Seconds())
+		if q.OK() && len(q.Chunks) > 0 {
+			took = append(took, (q.Chunks[0].At - q.Sent).Seconds())
 		}
 		if lag, ok := q.Lag(); ok {
 			bin := int((q.Intended - w.from) / classLength)
 			lags[bin] = append(lags[bin], lag.Seconds())
 		}
 	}
-	if len(ttfts) == 0 {
+	if len(took) == 0 {
 		return nil
 	}
-	limit := max(0.005, 0.05*median(ttfts))
+	limit := max(0.005, 0.05*median(took))
 	late := map[int]float64{}
 	for bin, all := range lags {
 		slices.Sort(all)

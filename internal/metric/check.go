@@ -55,24 +55,24 @@ func (c *checker) value(phase, metric string) (float64, bool) {
 func (c *checker) phase(p lab.Phase) {
 	i := slices.IndexFunc(c.summary.Phases, func(t lab.Tally) bool { return t.Phase == p.Name })
 	if i < 0 {
-		c.add(lab.Invalid, "no-requests", "phase %s: no request was sent", p.Name)
+		c.addOf(p, lab.Invalid, "no-requests", "phase %s: no request was sent", p.Name)
 		return
 	}
 	t := c.summary.Phases[i]
 	bad := t.Offered - t.OK
 	switch {
 	case t.OK == 0:
-		c.add(lab.Invalid, "no-success", "phase %s: none of %d requests succeeded (%s)", p.Name, t.Offered, classes(t.Errors))
+		c.addOf(p, lab.Invalid, "no-success", "phase %s: none of %d requests succeeded (%s)", p.Name, t.Offered, classes(t.Errors))
 		return
 	case float64(bad) > MaxErrorShare*float64(t.Offered):
-		c.add(lab.Invalid, "errors", "phase %s: %d of %d requests failed (%s); at most %.1f %% may", p.Name, bad, t.Offered, classes(t.Errors), MaxErrorShare*100)
+		c.addOf(p, lab.Invalid, "errors", "phase %s: %d of %d requests failed (%s); at most %.1f %% may", p.Name, bad, t.Offered, classes(t.Errors), MaxErrorShare*100)
 	case bad > 0:
-		c.add(lab.Warning, "errors", "phase %s: %d of %d requests failed (%s)", p.Name, bad, t.Offered, classes(t.Errors))
+		c.addOf(p, lab.Warning, "errors", "phase %s: %d of %d requests failed (%s)", p.Name, bad, t.Offered, classes(t.Errors))
 	}
 	if t.OK < fewRequests {
 		c.add(lab.Warning, "few-requests", "phase %s: only %d requests succeeded; percentiles of so few say little", p.Name, t.OK)
 	}
-	c.client(p, t)
+	c.client(p)
 	c.steady(p, t)
 	c.saturated(p, t)
 	c.cache(p)

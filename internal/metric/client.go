@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -142,7 +143,7 @@ func (w *window) ownFigure(name string) (value float64, n int, ok bool) {
 	all := w.stamps.Kernel + w.stamps.Reading
 	switch name {
 	case "ttft_sent.mean", "ttft_sent.p99":
-		values := w.fromSent()
+		values := fromSent(w.requests, w.phase.Name)
 		if len(values) == 0 {
 			return 0, 0, false
 		}
@@ -174,11 +175,11 @@ func (w *window) ownFigure(name string) (value float64, n int, ok bool) {
 	return w.arrived(name)
 }
 
-// fromSent are the times from the sending to the first token, sorted.
-func (w *window) fromSent() []float64 {
+// fromSent are the times from the sending to the first token in a phase, sorted.
+func fromSent(requests []lab.RequestRecord, phase string) []float64 {
 	var values []float64
-	for _, r := range w.requests {
-		if r.OK() && len(r.Chunks) > 0 && r.Sent > 0 {
+	for i := range requests {
+		if r := &requests[i]; r.Phase == phase && r.OK() && len(r.Chunks) > 0 && r.Sent > 0 {
 			values = append(values, (r.Chunks[0].At - r.Sent).Seconds())
 		}
 	}
@@ -200,6 +201,32 @@ func (w *window) clientPoints(name string) []point {
 		}
 	}
 	return all[min(first, last):last]
+}
+
+// usualLateness is the lateness of the client's timer that half of the phase's time had at least. A sample counts for as
+// long as it is since the one before.
+func (w *window) usualLateness() (seconds float64, ok bool) {
+	type stretch struct {
+		late float64
+		long time.Duration
+	}
+	var all []stretch
+	whole, before := time.Duration(0), w.start
+	for _, p := range w.clientPoints(lab.ClientLate) {
+		if p.at <= w.start {
+			continue
+		}
+		all = append(all, stretch{p.value, p.at - before})
+		whole, before = whole+p.at-before, p.at
+	}
+	slices.SortFunc(all, func(a, b stretch) int { return cmp.Compare(b.late, a.late) })
+	sum := time.Duration(0)
+	for _, s := range all {
+		if sum += s.long; 2*sum >= whole {
+			return s.late, true
+		}
+	}
+	return 0, false
 }
 
 // gained is how much a counter of the client grew in a second of the phase.

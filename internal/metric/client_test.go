@@ -3,6 +3,7 @@ package metric
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func TestReadingLaterThanTokensComeSpoilsTheirGapsInAnOpenLoopToo(t *testing.T) 
 		lag    time.Duration
 		shared int
 		level  lab.Level
-	}{{30 * ms, 5, lab.Invalid}, {8 * ms, 5, lab.Warning}, {ms, 5, ""}, {30 * ms, 0, ""}} { // tokens come every 10 ms
+	}{{30 * ms, 5, lab.Invalid}, {8 * ms, 5, lab.Warning}, {3 * ms, 5, lab.Warning}, {ms, 5, ""}, {30 * ms, 0, ""}} { // tokens come every 10 ms
 		r, tables := run(), healthy()
 		r.Experiment.Phases[0].Load = lab.Load{Rate: 100, Burstiness: lab.Number(math.Inf(1)), Dataset: lab.Dataset{Kind: "random"}}
 		for i := range tables.Requests {
@@ -157,6 +158,23 @@ func TestReadingLaterThanTokensComeSpoilsTheirGapsInAnOpenLoopToo(t *testing.T) 
 		if level != tc.level {
 			t.Errorf("%v late, %d of 11 shared: %q, want %q", tc.lag, tc.shared, level, tc.level)
 		}
+	}
+}
+
+// A client that was stopped for most of the time has few samples of it, and many of the rest.
+func TestHowLateTheClientWasIsOfTimeAndNotOfSamples(t *testing.T) {
+	r, tables := run(), healthy() // from 1 s to 5.15 s
+	tables.Requests[0].Stamps = &lab.Stamps{Reading: 3}
+	tables.Samples = slices.DeleteFunc(tables.Samples, func(s lab.Sample) bool { return s.Device == "client" })
+	for _, s := range []struct {
+		at   time.Duration
+		late float64
+	}{{999 * ms, 0}, {1400 * ms, .001}, {4600 * ms, 3.2}, {4700 * ms, .001}, {4800 * ms, .002}, {4900 * ms, .001}, {5200 * ms, .001}} {
+		tables.Samples = append(tables.Samples, lab.Sample{At: s.at, Device: "client", Values: map[string]float64{lab.ClientLate: s.late, lab.ClientCores: 2, lab.ClientCPU: 1}})
+	}
+	r.Findings = Check(r, tables, Summarise(r, tables))
+	if r.Valid() || !told(r.Findings, "client-late") {
+		t.Errorf("3.2 of 4.2 s late, without stamps: valid %v, %+v", r.Valid(), r.Findings)
 	}
 }
 

@@ -12,14 +12,14 @@ import (
 
 // The limits of the client's own share in the numbers; docs/client.md gives the reasons.
 const (
-	minSentShare = 0.99
 	lagFloor     = 5 * time.Millisecond
-	lagShare     = 0.05 // of the median TTFT
+	lagShare     = 0.05 // of the median time from sent to the first token
 	behindShare  = 0.05 // of the mean E2EL
 	behindDoubt  = 5 * time.Millisecond
 	behindFloor  = 20 * time.Millisecond
 	stalled      = time.Second
-	manyShared   = 0.1 // of the events with a stamp
+	manyShared   = 0.1  // of the events with a stamp
+	coarseShare  = 0.25 // of the mean gap
 	fewStamps    = 0.99
 	LateTimer    = 50 * time.Millisecond
 
@@ -36,9 +36,8 @@ const (
 
 // client says whether lab itself was the limit of a phase, and by what. Where it was, the numbers are its own, not the
 // server's.
-func (c *checker) client(p lab.Phase, t lab.Tally) {
-	c.unsent(p, t)
-	bounded := p.Load.Open() && p.Load.Concurrency > 0 // then a request waits by design
+func (c *checker) client(p lab.Phase) {
+	bounded := c.bounded(p)
 	late := !bounded && c.late(p)
 	behind := c.behind(p)
 	if !behind {
@@ -54,26 +53,20 @@ func (c *checker) client(p lab.Phase, t lab.Tally) {
 	c.arrivals(p, bounded)
 }
 
-func (c *checker) unsent(p lab.Phase, t lab.Tally) {
-	sent := 0
-	for _, r := range c.tables.Requests {
-		if r.Phase == p.Name && r.Sent > 0 {
-			sent++
-		}
-	}
-	if float64(sent) < minSentShare*float64(t.Offered) {
-		c.add(lab.Invalid, "client-sent", "phase %s: only %d of %d requests could be sent", p.Name, sent, t.Offered)
-	}
+// bounded: a request waits by design where an open loop has as many in flight as it may.
+func (c *checker) bounded(p lab.Phase) bool {
+	most, ok := c.value(p.Name, "concurrency.max")
+	return p.Load.Open() && p.Load.Concurrency > 0 && ok && most >= float64(p.Load.Concurrency)
 }
 
 // late: a client that sends late measures itself.
 func (c *checker) late(p lab.Phase) bool {
 	lag, ok := c.value(p.Name, "lag.p99")
-	ttft, has := c.value(p.Name, "ttft.p50")
-	if !ok || !has {
+	took := fromSent(c.tables.Requests, p.Name) // the TTFT of the summary has the lag in it
+	if !ok || len(took) == 0 {
 		return false
 	}
-	limit := max(lagFloor.Seconds(), lagShare*ttft)
+	limit := max(lagFloor.Seconds(), lagShare*Quantile(took, 0.5))
 	if lag > limit {
 		was, may := lab.Apart(lag*1e3, limit*1e3, 1)
 		c.add(lab.Invalid, "client-lag", "phase %s: the client was the limit: it sent up to %s ms late (p99; at most %s ms may be). %s", p.Name, was, may, c.cause(p, lag))
@@ -121,13 +114,13 @@ func (c *checker) coarse(p lab.Phase) bool {
 	if !ok || !has || !known || shared <= manyShared {
 		return false
 	}
-	what := fmt.Sprintf("it read %.1f ms late on average while tokens came every %.1f ms, so %.0f %% of the events have the stamp of a later one", lag*1e3, gap*1e3, shared*100)
+	what := fmt.Sprintf("it read %.2g ms late on average while tokens came every %.2g ms, so %.0f %% of the events have the stamp of a later one", lag*1e3, gap*1e3, shared*100)
 	switch {
 	case lag > max(behindFloor.Seconds(), gap):
 		c.add(lab.Invalid, "client-behind", "phase %s: the client was the limit: %s. %s", p.Name, what, c.cause(p, lag))
 		return true
-	case lag > max(behindDoubt.Seconds(), gap/2):
-		c.add(lab.Warning, "client-behind", "phase %s: %s: TTFT and the tails of ITL may be too long by as much. %s", p.Name, what, c.cause(p, lag))
+	case lag > coarseShare*gap:
+		c.add(lab.Warning, "client-behind", "phase %s: %s: these gaps are 0 and others too long, TTFT by as much as it read late. %s", p.Name, what, c.cause(p, lag))
 	}
 	return false
 }
@@ -196,24 +189,17 @@ func (c *checker) stamps(p lab.Phase) {
 func (c *checker) timers(p lab.Phase) {
 	i := slices.IndexFunc(c.summary.Phases, func(t lab.Tally) bool { return t.Phase == p.Name })
 	w := window{samples: c.tables.Samples, start: c.summary.Phases[i].Start, end: c.summary.Phases[i].End}
-	var late []float64
-	for _, s := range w.clientPoints(lab.ClientLate) {
-		if s.at > w.start {
-			late = append(late, s.value)
-		}
-	}
-	slices.Sort(late)
-	n := len(late)
-	if n == 0 || late[n/2] <= LateTimer.Seconds() {
+	late, ok := w.usualLateness()
+	if !ok || late <= LateTimer.Seconds() {
 		return
 	}
 	share, ok := c.value(p.Name, "kernel_stamps")
 	if ok && share < fewStamps {
-		c.add(lab.Invalid, "client-late", "phase %s: the client was the limit: in half of the seconds it got to run %.0f ms late or more, and %.1f %% of the events have no kernel stamp to show when they came. %s",
-			p.Name, late[n/2]*1e3, (1-share)*100, c.cause(p, late[n/2]))
+		c.add(lab.Invalid, "client-late", "phase %s: the client was the limit: in half of the time it got to run %.0f ms late or more, and %.1f %% of the events have no kernel stamp to show when they came. %s",
+			p.Name, late*1e3, (1-share)*100, c.cause(p, late))
 		return
 	}
-	c.add(lab.Warning, "client-late", "phase %s: the client got to run late: in half of the seconds by %.0f ms or more", p.Name, late[n/2]*1e3)
+	c.add(lab.Warning, "client-late", "phase %s: the client got to run late: in half of the time by %.0f ms or more", p.Name, late*1e3)
 }
 
 // clock: stamps around a step of the wall clock are not used.

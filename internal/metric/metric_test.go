@@ -179,11 +179,6 @@ func TestEachThingThatMakesARunInvalidIsNamedAndNothingElseIs(t *testing.T) {
 				t.Requests[i].Sent += 20 * ms
 			}
 		},
-		"client-sent": func(_ *lab.Run, t *lab.Tables) {
-			for i := range 10 {
-				t.Requests[i].Sent = 0
-			}
-		},
 		"warm-cache": func(_ *lab.Run, t *lab.Tables) {
 			for _, s := range t.Samples {
 				if s.Device == "engine" {

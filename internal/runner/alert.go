@@ -47,7 +47,7 @@ func (a *alerts) judge(at time.Duration, found []lab.Finding) {
 	slices.SortStableFunc(found, func(x, y lab.Finding) int { return weight(x.Level) - weight(y.Level) })
 	for i := range a.known {
 		k := &a.known[i]
-		switch f := slices.IndexFunc(found, func(f lab.Finding) bool { return f.Code == k.Code }); {
+		switch f := slices.IndexFunc(found, k.foundBy); {
 		case f >= 0:
 			k.Level = found[f].Level
 		case k.Level == lab.Invalid:
@@ -55,7 +55,7 @@ func (a *alerts) judge(at time.Duration, found []lab.Finding) {
 		}
 	}
 	for _, f := range found {
-		if f.Level == lab.Invalid && !slices.ContainsFunc(a.known, func(k alert) bool { return k.Code == f.Code }) {
+		if f.Level == lab.Invalid && !slices.ContainsFunc(a.known, func(k alert) bool { return k.foundBy(f) }) {
 			a.raise(at, "", lab.Alert{Code: f.Code, Level: f.Level, Text: f.Detail})
 		}
 	}
@@ -88,6 +88,15 @@ func (a *alerts) event(kind lab.EventKind, detail string, at time.Duration) {
 	case lab.GPUXid:
 		a.raise(at, detail, lab.Alert{Code: lab.FoundXid, Level: lab.Warning, Text: "the driver reported an error of a GPU: " + detail, Fix: "look the number up in NVIDIA's list of Xid errors: dmesg | grep -i xid"})
 	}
+}
+
+// foundBy says whether a finding is about the same. Where all of a phase's requests failed it has a code of its own.
+func (k alert) foundBy(f lab.Finding) bool {
+	code := f.Code
+	if code == "no-success" {
+		code = "errors"
+	}
+	return code == k.Code && (f.Phase == "" || f.Phase == k.Of)
 }
 
 // look goes through everything that can be seen of a load at one moment.

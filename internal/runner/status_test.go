@@ -255,19 +255,23 @@ func TestWhatIsOverStaysWithItsAge(t *testing.T) {
 }
 
 func TestInTheEndAlertsAgreeWithWhatTheRunWasFoundToBe(t *testing.T) {
-	s, all := told(lab.Experiment{Phases: []lab.Phase{{Name: "p"}}}, place{})
+	s, all := told(lab.Experiment{Phases: []lab.Phase{{Name: "p"}, {Name: "q"}, {Name: "r"}}}, place{})
 	s.alerts.raise(time.Second, "p", lab.Alert{Code: "errors", Level: lab.Invalid, Text: "1 of 2"})
+	s.alerts.raise(time.Second, "q", lab.Alert{Code: "errors", Level: lab.Warning, Text: "9 of 10"})
+	s.alerts.raise(time.Second, "r", lab.Alert{Code: "errors", Level: lab.Invalid, Text: "20 of 20"})
 	s.alerts.raise(time.Second, "gpu0", lab.Alert{Code: lab.FoundThermal, Level: lab.Invalid, Text: "gpu0"})
 	s.alerts.raise(time.Second, "gpu1", lab.Alert{Code: lab.FoundThermal, Level: lab.Invalid, Text: "gpu1"})
 	s.alerts.raise(time.Second, "", lab.Alert{Code: "client-late", Level: lab.Warning, Text: "late"})
 	s.alerts.raise(time.Second, "", lab.Alert{Code: "silent", Level: lab.Warning, Text: "silent"})
 	s.end(lab.Run{Outcome: lab.Complete, Findings: []lab.Finding{
-		{Code: "errors", Level: lab.Warning, Detail: "1 of 1000"}, {Code: "client-late", Level: lab.Note}, {Code: "client-late", Level: lab.Invalid}, {Code: "client-sent", Level: lab.Invalid, Detail: "unsent"}, {Code: "few-requests", Level: lab.Warning}}})
+		{Code: "errors", Phase: "p", Level: lab.Warning, Detail: "1 of 1000"}, {Code: "errors", Phase: "q", Level: lab.Invalid},
+		{Code: "no-success", Phase: "r", Level: lab.Invalid}, {Code: "client-late", Level: lab.Note}, {Code: "client-late", Level: lab.Invalid},
+		{Code: "server-restarted", Level: lab.Invalid, Detail: "restarted"}, {Code: "few-requests", Level: lab.Warning}}})
 	var got []string
 	for _, a := range (*all)[len(*all)-1].Alerts {
 		got = append(got, string(a.Level)+" "+a.Text)
 	}
-	want := []string{"invalid late", "invalid unsent", "warning 1 of 2", "warning gpu0", "warning gpu1", "warning silent"}
+	want := []string{"invalid 9 of 10", "invalid 20 of 20", "invalid late", "invalid restarted", "warning 1 of 2", "warning gpu0", "warning gpu1", "warning silent"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
