@@ -33,7 +33,7 @@ type AccuracyRow struct {
 	Title  string         `json:"title"`
 	Unit   string         `json:"unit"`
 	Target *float64       `json:"target,omitempty"` // lab's, at most; the sign of an error does not count
-	Met    *bool          `json:"met,omitempty"`    // absent where there is no target, or lab has no value
+	Met    *bool          `json:"met,omitempty"`    // absent where there is no target
 	Cells  []AccuracyCell `json:"cells"`
 }
 

@@ -195,16 +195,27 @@ func (o *outcome) load(l lab.Load, clients []string) lab.AccuracyLoad {
 				row.Cells = append(row.Cells, cell)
 			}
 		}
-		if len(row.Cells) == 0 || f.name == "lateness.p99" && !l.Open() || f.name == "written_lateness.p99" && !l.Open() {
-			continue // in a closed loop every request is sent when the one before it has ended
-		}
 		judge(&row, promised)
-		made.Rows = append(made.Rows, row)
+		if tells(row, l) {
+			made.Rows = append(made.Rows, row)
+		}
 	}
 	return made
 }
 
-// cell is the median of a client's runs.
+// tells says whether a row is of use: in a closed loop every request is sent when the one before it has ended, and that
+// nothing was left out is as it should be.
+func tells(row lab.AccuracyRow, l lab.Load) bool {
+	switch row.Figure {
+	case "lateness.p99", "written_lateness.p99":
+		return l.Open() && (len(row.Cells) > 0 || row.Met != nil)
+	case leftOut:
+		return row.Met != nil && !*row.Met || slices.ContainsFunc(row.Cells, func(c lab.AccuracyCell) bool { return c.Value > 0 })
+	}
+	return len(row.Cells) > 0 || row.Met != nil
+}
+
+// cell is the median of a client's runs, but the most that was left out of one.
 func (o *outcome) cell(client, figure string) (lab.AccuracyCell, bool) {
 	runs := o.values[client][figure]
 	if len(runs) == 0 {
@@ -217,7 +228,10 @@ func (o *outcome) cell(client, figure string) (lab.AccuracyCell, bool) {
 	slices.Sort(values)
 	middle := len(values) / 2
 	median := values[middle]
-	if len(values)%2 == 0 {
+	switch {
+	case figure == leftOut:
+		median = values[len(values)-1]
+	case len(values)%2 == 0:
 		median = (values[middle-1] + median) / 2
 	}
 	return lab.AccuracyCell{Client: client, Value: rounded(median, 1e6), N: runs[0].n}, true
@@ -225,22 +239,19 @@ func (o *outcome) cell(client, figure string) (lab.AccuracyCell, bool) {
 
 // promises are the limits of a load.
 func promises(l lab.Load) []limit {
-	start := limit{"start_up", ms(int64(startUpLimit))}
+	always := []limit{{"start_up", ms(int64(startUpLimit))}, {leftOut, 0}}
 	switch {
 	case l.Open() && float64(l.Rate) <= fastestRate:
-		return append(slices.Clone(openLimits), start)
+		return slices.Concat(openLimits, always)
 	case l.Open():
-		return []limit{start}
+		return always
 	}
-	return append(slices.Clone(limits[l.Concurrency]), start)
+	return slices.Concat(limits[l.Concurrency], always)
 }
 
-// judge fills in the ratios of a row, and whether lab keeps its promise.
+// judge fills in the ratios of a row, and whether lab keeps its promise, which it does not where it has no value.
 func judge(row *lab.AccuracyRow, promised []limit) {
 	ours, ok := row.Cell(nameLab)
-	if !ok {
-		return
-	}
 	for i := range row.Cells {
 		if c := &row.Cells[i]; c.Client != nameLab && c.Value > 0 && ours.Value > 0 {
 			ratio := rounded(ours.Value/c.Value, 1e4)
@@ -249,7 +260,7 @@ func judge(row *lab.AccuracyRow, promised []limit) {
 	}
 	for _, p := range promised {
 		if p.figure == row.Figure {
-			target, met := p.value, math.Abs(ours.Value) <= p.value
+			target, met := p.value, ok && math.Abs(ours.Value) <= p.value
 			row.Target, row.Met = &target, &met
 		}
 	}

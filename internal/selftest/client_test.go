@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,8 +90,42 @@ func TestATargetIsMissedWhereTheErrorIsLargeEitherWay(t *testing.T) {
 			t.Errorf("an error of %g ms has the ratio %v", c.value, ratio)
 		}
 	}
-	if p := promises(closedLoad(7)); len(p) != 1 { // only the start-up is promised for any load
+	if p := promises(closedLoad(7)); len(p) != 2 { // the start-up, and that every request is seen, are promised for any load
 		t.Errorf("7 streams have the targets %v", p)
+	}
+}
+
+func TestTargetsAreMissedWhereLabSawNothingAndARequestLeftOutIsOne(t *testing.T) {
+	missed := func(spoil func(*report)) (figures []string) {
+		var o outcome
+		r, known := planted("lab-", 100*time.Microsecond, 20*time.Microsecond, 40*time.Microsecond)
+		r.began = r.seen[0].Sent - int64(10*time.Millisecond)
+		spoil(&r)
+		values, notes := compare(r, known, Timing{First: firstToken, Gap: tokenGap})
+		o.add(nameLab, values, notes)
+		for _, row := range o.load(closedLoad(1), []string{nameLab, namePlain}).Rows {
+			if row.Met != nil && !*row.Met {
+				figures = append(figures, row.Figure)
+			}
+		}
+		return figures
+	}
+	for name, tc := range map[string]struct {
+		spoil func(*report)
+		want  []string
+	}{
+		"all seen": {func(*report) {}, nil},
+		"one lost": {func(r *report) { r.seen[7].Error = "EOF" }, []string{leftOut}},
+		"all lost": {func(r *report) {
+			for i := range r.seen {
+				r.seen[i].Error = "EOF"
+			}
+		}, []string{"ttft_error.mean", "ttft_p99.error", "gap_p99.error", "start_up", leftOut}},
+		"no record": {func(r *report) { r.seen = nil }, []string{"ttft_error.mean", "ttft_p99.error", "gap_p99.error", "start_up", leftOut}},
+	} {
+		if got := missed(tc.spoil); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: missed are %v, want %v", name, got, tc.want)
+		}
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // figure is one of the figures that are taken of every run.
 type figure struct{ name, title, unit string }
 
+// leftOut counts the requests of which client and server tell different things: nothing else is said of them.
+const leftOut = "left_out"
+
 // figures lists them in the order of the table.
 var figures = []figure{
 	{"ttft_error.mean", "TTFT error, mean", "ms"},
@@ -29,6 +32,7 @@ var figures = []figure{
 	{"start_up", "start-up to first request", "ms"},
 	{"server_late.p99", "server late, p99", "ms"},
 	{"server_late.max", "server late, max", "ms"},
+	{leftOut, "requests left out of a run, most", "requests"},
 	{"others", "other programs on the two cores", "%"},
 }
 
@@ -67,7 +71,9 @@ func compare(r report, truth map[string]Truth, timing Timing) (map[string]value,
 	if t.blocked > 0 {
 		notes = append(notes, fmt.Sprintf("%d tokens did not fit into the socket at once: the client read too slowly, and their true moments are not exact", t.blocked))
 	}
-	return t.figures(r), notes
+	all := t.figures(r)
+	all[leftOut] = value{float64(odd), len(r.seen)}
+	return all, notes
 }
 
 // tally gathers the differences of one run, in milliseconds.
