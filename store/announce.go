@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"lab/internal/lab"
@@ -86,7 +87,10 @@ func (a *Announcer) put(s lab.Status) error {
 	if err != nil {
 		return err
 	}
-	if a.file == nil {
+	if a.file == nil || removed(a.file) {
+		if a.file != nil {
+			a.file.Close()
+		}
 		if err := os.MkdirAll(filepath.Dir(a.name), 0o700); err != nil {
 			return err
 		}
@@ -100,12 +104,22 @@ func (a *Announcer) put(s lab.Status) error {
 	return err
 }
 
+// removed says that a file has no name any more: who cleans up must not silence a lab for good.
+func removed(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil {
+		return true
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}
+
 // announcedKey goes into the checksum of an announcement.
 const announcedKey = "announcement"
 
-// readAnnouncement reads again where it came upon a file that was just being written.
+// readAnnouncement reads again where it came upon a file that is just being written.
 func readAnnouncement(name string) (a announced, ok bool) {
-	for range 3 {
+	for tries := 3; ; tries-- {
 		stored, err := os.ReadFile(name)
 		if err != nil {
 			return a, false
@@ -113,16 +127,18 @@ func readAnnouncement(name string) (a announced, ok bool) {
 		if text, err := content(announcedKey, stored); err == nil {
 			return a, json.Unmarshal(text, &a) == nil
 		}
+		if info, err := os.Stat(name); tries == 0 || err != nil || time.Since(info.ModTime()) > time.Second {
+			return a, false
+		}
 		time.Sleep(time.Millisecond)
 	}
-	return a, false
 }
 
 // Announced lists what the lab processes that measure into this store do right now, by PID.
 func (db *DB) Announced() []Announcement {
 	var all []Announcement
-	for _, a := range db.announcements() {
-		if a.Owner.alive() {
+	for name, a := range db.announcements() {
+		if a.Owner.alive(name) {
 			all = append(all, a.Announcement)
 		}
 	}
@@ -138,6 +154,9 @@ func (db *DB) announcements() map[string]announced {
 	}
 	all := map[string]announced{}
 	for _, e := range entries {
+		if !isPID(e.Name()) {
+			continue
+		}
 		name := filepath.Join(db.liveDir(), e.Name())
 		if a, ok := readAnnouncement(name); ok {
 			all[name] = a
@@ -151,13 +170,18 @@ func (db *DB) announcements() map[string]announced {
 func (db *DB) sweepAnnouncements() {
 	whole := db.announcements()
 	for name, a := range whole {
-		if !a.Owner.alive() {
+		if !a.Owner.alive(name) {
 			os.Remove(name)
 		}
 	}
 	sweepOld(db.liveDir(), func(name string) bool {
 		_, is := whole[filepath.Join(db.liveDir(), name)]
-		_, err := strconv.Atoi(name)
-		return !is && err == nil
+		return !is && isPID(name)
 	})
+}
+
+// isPID tells an announcement's file by its name: others in the folder are nobody's business.
+func isPID(name string) bool {
+	_, err := strconv.Atoi(name)
+	return err == nil
 }

@@ -97,7 +97,7 @@ func (db *DB) Remove(id string) error {
 	if errors.As(err, new(*RefError)) {
 		return err
 	}
-	if err == nil && h.Run.Outcome == lab.Live && h.Owner.alive() { // a damaged file is removed like any other
+	if err == nil && h.Run.Outcome == lab.Live && h.Owner.alive(db.runFile(id)) { // a damaged file is removed like any other
 		return fmt.Errorf("remove run %s: process %d is recording it; stop that first", id, h.Owner.PID)
 	}
 	for _, name := range []string{db.runFile(id), db.runFile(id) + unfinished} {

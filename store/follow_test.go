@@ -223,6 +223,9 @@ func TestWhatIsNoAnnouncementIsSweptAwayOnceItIsOld(t *testing.T) {
 	}
 	slices.Sort(want)
 	diff(t, want, left)
+	if err := os.RemoveAll(db.liveDir()); err != nil {
+		t.Fatal(err)
+	}
 	if err := own.put(lab.Status{Stage: "load"}); err != nil || len(db.Announced()) != 1 {
 		t.Errorf("the lab that lives says no more: %v", err)
 	}

@@ -3,8 +3,10 @@ package store
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzStoredTable takes the way of a table from the file. The Parquet reader believes what it reads, sizes too; the
@@ -85,18 +87,31 @@ func FuzzStartTime(f *testing.F) {
 }
 
 func TestAPidThatIsUsedAgainIsNotTheOwner(t *testing.T) {
-	o := self()
-	if !o.alive() {
+	o, file := self(), filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !o.alive(file) {
 		t.Fatal("this process counts as gone")
 	}
 	for _, other := range []owner{
 		{},
-		{PID: o.PID, Start: "1", Boot: o.Boot},
-		{PID: o.PID, Start: o.Start, Boot: "another boot"},
+		{PID: o.PID, Start: "1", Boot: o.Boot, Space: o.Space},
+		{PID: o.PID, Start: o.Start, Boot: "another boot", Space: o.Space},
 	} {
-		if other.alive() {
+		if other.alive(file) {
 			t.Errorf("%+v counts as alive", other)
 		}
+	}
+	elsewhere := owner{PID: 7, Start: "1", Boot: o.Boot, Space: "pid:[1]"}
+	if !elsewhere.alive(file) {
+		t.Error("a process of another container that wrote just now counts as gone")
+	}
+	if err := os.Chtimes(file, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if elsewhere.alive(file) || !o.alive(file) {
+		t.Error("a process of another container that has not written for long counts as alive, or one of this as gone")
 	}
 	if got := parseStartTime([]byte("7 (a) Z 1 2) S 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 99 1")); got != "99" {
 		t.Errorf("start time %q beside a name with a parenthesis", got)

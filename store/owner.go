@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // owner is the process that records a run.
@@ -12,15 +13,32 @@ type owner struct {
 	PID   int    `json:"pid"`
 	Start string `json:"start"` // in clock ticks since boot: a pid may be used again
 	Boot  string `json:"boot"`
+	Space string `json:"pid_namespace,omitempty"` // where the pid holds: a container has one of its own
 }
 
 func self() owner {
-	return owner{PID: os.Getpid(), Start: startTime(os.Getpid()), Boot: bootID()}
+	return owner{PID: os.Getpid(), Start: startTime(os.Getpid()), Boot: bootID(), Space: pidSpace()}
 }
 
-// alive says whether that very process still runs.
-func (o owner) alive() bool {
-	return o.PID != 0 && o.Start != "" && o.Start == startTime(o.PID) && o.Boot == bootID()
+// unseen is how long after its last write a process of another container counts as alive: it cannot be seen from here.
+const unseen = time.Hour
+
+// alive says whether that very process still runs. name is the file that it writes.
+func (o owner) alive(name string) bool {
+	if o.PID == 0 || o.Start == "" || o.Boot != bootID() {
+		return false
+	}
+	if o.Space != pidSpace() {
+		info, err := os.Stat(name)
+		return err == nil && time.Since(info.ModTime()) < unseen
+	}
+	return o.Start == startTime(o.PID)
+}
+
+// pidSpace names the PID namespace of this process; empty where the kernel does not say.
+func pidSpace() string {
+	name, _ := os.Readlink("/proc/self/ns/pid")
+	return name
 }
 
 func bootID() string {

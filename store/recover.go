@@ -34,7 +34,7 @@ func (db *DB) Recover() error {
 
 func (db *DB) recoverRun(id string) error {
 	h, err := db.head(id) // a look first: a run that goes on is not disturbed
-	if err != nil || !h.abandoned() {
+	if err != nil || !db.abandoned(id, h) {
 		return err
 	}
 	ended := time.Duration(0)
@@ -42,7 +42,7 @@ func (db *DB) recoverRun(id string) error {
 		ended = lastMoment(tables)
 	}
 	err = change(db.runFile(id), lockWait, false, func(tx *bbolt.Tx) error {
-		if h, err = headOf(tx); err != nil || !h.abandoned() { // another process was faster
+		if h, err = headOf(tx); err != nil || !db.abandoned(id, h) { // another process was faster
 			return err
 		}
 		h.Run.Outcome, h.Run.Ended = lab.Interrupted, ended
@@ -61,7 +61,9 @@ func (db *DB) recoverRun(id string) error {
 }
 
 // abandoned says that nobody records a live run any more.
-func (h head) abandoned() bool { return h.Run.Outcome == lab.Live && !h.Owner.alive() }
+func (db *DB) abandoned(id string, h head) bool {
+	return h.Run.Outcome == lab.Live && !h.Owner.alive(db.runFile(id))
+}
 
 // lastMoment is the latest thing that was recorded.
 func lastMoment(t lab.Tables) (last time.Duration) {
