@@ -14,7 +14,8 @@ import (
 // Baseline is a capture with the runs that are stored of it, in the order in which they were made.
 type Baseline struct {
 	lab.Capture
-	Runs []Entry
+	Runs  []Entry
+	Going bool // a lab makes it right now
 }
 
 // Whole says whether all of its runs are there and count.
@@ -32,21 +33,22 @@ func (b Baseline) Valid() []string {
 }
 
 // Standing says which of some captures, oldest first, is the baseline of a name: the last whole one, or while none is whole,
-// the last. brokenOff: the last capture of that name is not whole. Then nothing is checked against the name until it is.
-func Standing(captures []Baseline, name string) (b Baseline, brokenOff *Baseline) {
+// the last. partial: the last capture of that name is not whole, was broken off or goes on. Then nothing is checked against the
+// name until it is.
+func Standing(captures []Baseline, name string) (b Baseline, partial *Baseline) {
 	for i, c := range captures {
 		if c.Name != name {
 			continue
 		}
-		brokenOff = nil
+		partial = nil
 		if !c.Whole() {
-			brokenOff = &captures[i]
+			partial = &captures[i]
 		}
 		if c.Whole() || !b.Whole() || b.ID == "" {
 			b = c
 		}
 	}
-	return b, brokenOff
+	return b, partial
 }
 
 // Baselines lists every capture, oldest first; see [Standing].
@@ -54,6 +56,10 @@ func (db *DB) Baselines() ([]Baseline, error) {
 	entries, err := db.List()
 	if err != nil {
 		return nil, err
+	}
+	going := map[string]bool{} // runs
+	for _, a := range db.Announced() {
+		going[a.Status.Run] = true
 	}
 	byID := map[string]*Baseline{}
 	var all []*Baseline
@@ -66,7 +72,7 @@ func (db *DB) Baselines() ([]Baseline, error) {
 			b = &Baseline{Capture: *e.Baseline}
 			byID[b.ID], all = b, append(all, b)
 		}
-		b.Runs = append(b.Runs, e)
+		b.Runs, b.Going = append(b.Runs, e), b.Going || going[e.ID]
 	}
 	slices.SortStableFunc(all, func(a, b *Baseline) int { return strings.Compare(a.ID, b.ID) })
 	out := make([]Baseline, len(all))
@@ -91,15 +97,15 @@ func (db *DB) ResolveBaseline(name string) (Baseline, error) {
 }
 
 // Standing finds the baseline of a name; see [Standing].
-func (db *DB) Standing(name string) (b Baseline, brokenOff *Baseline, err error) {
+func (db *DB) Standing(name string) (b Baseline, partial *Baseline, err error) {
 	captures, err := db.Baselines()
 	if err != nil {
 		return b, nil, err
 	}
-	if b, brokenOff = Standing(captures, name); b.ID == "" {
+	if b, partial = Standing(captures, name); b.ID == "" {
 		return b, nil, &RefError{Ref: name, What: "baseline"}
 	}
-	return b, brokenOff, nil
+	return b, partial, nil
 }
 
 // Mark makes sealed runs part of a capture; nil takes them out of the one that they belong to.

@@ -216,13 +216,16 @@ func printBaseline(cmd *cobra.Command, db *store.DB, name string, json bool) err
 
 // baselineRuns are the runs of the baseline of a name. While a later capture of it is not whole there is nothing to go by.
 func baselineRuns(db *store.DB, name string) (store.Baseline, []lab.Sealed, error) {
-	was, broken, err := db.Standing(name)
+	was, partial, err := db.Standing(name)
 	if err != nil {
 		return was, nil, err
 	}
-	if broken != nil {
+	if partial != nil && partial.Going {
+		return was, nil, &runner.AskError{Problem: fmt.Sprintf("baseline %s is made right now: %d of %d runs are there", name, len(partial.Valid()), partial.Capture.Runs)}
+	}
+	if partial != nil {
 		return was, nil, &runner.AskError{Problem: fmt.Sprintf("baseline %s was broken off after %d of %d runs: lab baseline set %s --resume makes the others",
-			name, len(broken.Valid()), broken.Capture.Runs, name)}
+			name, len(partial.Valid()), partial.Capture.Runs, name)}
 	}
 	runs, err := db.SealedRuns(was.Valid())
 	return was, runs, err

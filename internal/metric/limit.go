@@ -12,16 +12,16 @@ import (
 
 // The limits of the client's own share in the numbers; docs/client.md gives the reasons.
 const (
-	lagFloor     = 5 * time.Millisecond
-	lagShare     = 0.05 // of the median time from sent to the first token
-	behindShare  = 0.05 // of the mean E2EL
-	behindDoubt  = 5 * time.Millisecond
-	behindFloor  = 20 * time.Millisecond
-	stalled      = time.Second
-	manyShared   = 0.1  // of the events with a stamp
-	coarseShare  = 0.25 // of the mean gap
-	fewStamps    = 0.99
-	LateTimer    = 50 * time.Millisecond
+	lagFloor    = 5 * time.Millisecond
+	lagShare    = 0.05 // of the median time from sent to the first token
+	behindShare = 0.05 // of the mean E2EL
+	behindDoubt = 5 * time.Millisecond
+	behindFloor = 20 * time.Millisecond
+	stalled     = time.Second
+	manyShared  = 0.1  // of the events with a stamp
+	coarseShare = 0.25 // of the mean gap
+	fewStamps   = 0.99
+	LateTimer   = 50 * time.Millisecond
 
 	BusyClient  = 0.9      // of the cores it may use
 	BusyBox     = 0.1      // threads that wait for a core, on average

@@ -81,6 +81,8 @@ func Baselines(w io.Writer, all []store.Baseline, o Options) error {
 	for _, b := range all {
 		state := ""
 		switch standing, _ := store.Standing(all, b.Name); {
+		case b.Going && !b.Whole():
+			state = fmt.Sprintf("goes on: %d planned", b.Capture.Runs)
 		case !b.Whole():
 			state = fmt.Sprintf("broken off: %d planned", b.Capture.Runs)
 		case standing.ID != b.ID:

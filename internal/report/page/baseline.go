@@ -28,10 +28,10 @@ type BaselineView struct {
 type baselinePage struct {
 	words
 	BaselineView
-	standing  store.Baseline
-	brokenOff *store.Baseline // the last capture, where it is not whole
-	scale     float64         // of the figure to unit
-	unit      string
+	standing store.Baseline
+	partial  *store.Baseline // the last capture, where it is not whole
+	scale    float64         // of the figure to unit
+	unit     string
 }
 
 // Baseline makes the page of a baseline: its values over time, and what was checked against it.
@@ -41,7 +41,7 @@ func Baseline(v BaselineView) Document {
 		p.scale, p.unit = 1e3, "ms"
 	}
 	name := v.Captures[0].Name
-	p.standing, p.brokenOff = store.Standing(v.Captures, name)
+	p.standing, p.partial = store.Standing(v.Captures, name)
 	d := Document{Title: p.Say("Baseline ", "基线 ") + name, Subtitle: v.Runs[0].Run.Experiment.Name + " · " + serverOf(v.Runs[0].Run), Lang: v.Lang, Lab: v.Lab}
 	d.add(v.Lang, "overview", p.Say("Overview", "概览"), p.overview)
 	d.add(v.Lang, "history", p.Say("Over time", "历史"), p.history)
@@ -78,9 +78,13 @@ func (p baselinePage) overview(b *Body) {
 		banner.Kind, banner.Word = "plain", fmt.Sprintf(p.Say("Too few runs to see a change: %d, 6 are needed", "测试太少，无法判断变化：%d 次，至少需要 6 次"), len(p.History.Points))
 	}
 	b.Banner(banner)
-	p.tellBrokenOff(b)
+	p.tellPartial(b)
 	name := p.Say("Baseline, ", "基线，")
-	if !p.standing.Whole() {
+	switch {
+	case p.standing.Whole():
+	case p.standing.Going:
+		name = p.Say("So far, ", "迄今，")
+	default:
 		name = p.Say("Broken off, ", "中断的采集，")
 	}
 	var tiles []Tile
@@ -106,18 +110,26 @@ func (p baselinePage) overview(b *Body) {
 	b.Parts("", report.Of(report.BaselineParts(p.standing, p.Runs), report.OfFacts))
 }
 
-// tellBrokenOff says that the last capture is not the baseline, and what is.
-func (p baselinePage) tellBrokenOff(b *Body) {
-	if p.brokenOff == nil {
+// tellPartial says that the last capture is not the baseline yet, and what is.
+func (p baselinePage) tellPartial(b *Body) {
+	if p.partial == nil {
 		return
 	}
-	text := fmt.Sprintf(p.Say("the last capture, %s, was broken off after %d of %d runs: lab baseline set %s --resume makes the others, and until then nothing is checked against this name.",
-		"最近一次采集 %s 在 %d / %d 次测试后中断：lab baseline set %s --resume 补足其余测试，此前不能对此名称进行检查。"),
-		p.brokenOff.ID, len(p.brokenOff.Valid()), p.brokenOff.Capture.Runs, p.brokenOff.Name)
+	text := fmt.Sprintf(p.Say("the last capture, %s, goes on: %d of %d runs are made, and until it is whole nothing is checked against this name.",
+		"最近一次采集 %s 正在进行：已完成 %d / %d 次测试，完成前不能对此名称进行检查。"), p.partial.ID, len(p.partial.Valid()), p.partial.Capture.Runs)
+	if !p.partial.Going {
+		text = p.brokenOff()
+	}
 	if p.standing.Whole() {
 		text += fmt.Sprintf(p.Say(" This page is of the whole one before it, %s.", "本页为此前完整的采集 %s。"), p.standing.ID)
 	}
 	b.Parts("", []report.Part{{Label: "warning", Text: text}})
+}
+
+func (p baselinePage) brokenOff() string {
+	return fmt.Sprintf(p.Say("the last capture, %s, was broken off after %d of %d runs: lab baseline set %s --resume makes the others, and until then nothing is checked against this name.",
+		"最近一次采集 %s 在 %d / %d 次测试后中断：lab baseline set %s --resume 补足其余测试，此前不能对此名称进行检查。"),
+		p.partial.ID, len(p.partial.Valid()), p.partial.Capture.Runs, p.partial.Name)
 }
 
 // history draws every run by its number and the groups by their day.
@@ -283,6 +295,8 @@ func (p baselinePage) runs(b *Body) {
 	for _, c := range p.Captures {
 		state := p.Say("the baseline", "当前基线")
 		switch {
+		case !c.Whole() && c.Going:
+			state = p.Say("goes on", "进行中")
 		case !c.Whole():
 			state = p.Say("broken off", "中断")
 		case c.ID != p.standing.ID:

@@ -37,6 +37,9 @@ func LoadBaseline(db *store.DB, was store.Baseline, asked Asked) (Document, erro
 	if v.Runs, err = db.SealedRuns(was.Valid()); err != nil {
 		return Document{}, err
 	}
+	if len(v.Runs) == 0 && was.Going {
+		return Document{}, &runner.AskError{Problem: fmt.Sprintf("baseline %s is made right now, and has no run yet", was.Name)}
+	}
 	if len(v.Runs) == 0 {
 		return Document{}, &runner.AskError{Problem: fmt.Sprintf("baseline %s has no valid run: lab baseline set %s --resume makes them", was.Name, was.Name)}
 	}

@@ -90,6 +90,15 @@ func TestTheBaselineOnThePageIsTheLastWholeCapture(t *testing.T) {
 	capture("20261130-122000-cap2", 20, 1, 3, 2000)
 	says(page(), "Baseline, output throughput 1001 tok/s", "20261130-121000-cap1 2026-11-30 12:10:00 UTC 3 3 the baseline", "20261130-122000-cap2 2026-11-30 12:20:00 UTC 1 3 broken off",
 		"20261130-122000-cap2, was broken off after 1 of 3 runs", "This page is of the whole one before it, 20261130-121000-cap1")
+	db.Announce("lab baseline set before").Say(lab.Status{Run: "20261130-122000-base"})
+	for end := time.Now().Add(30 * time.Second); len(db.Announced()) == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	text = page()
+	says(text, "20261130-122000-cap2 2026-11-30 12:20:00 UTC 1 3 goes on", "20261130-122000-cap2, goes on: 1 of 3 runs are made", "This page is of the whole one before it")
+	if strings.Contains(text, "lab baseline set before --resume") {
+		t.Error("a capture that goes on is to be resumed")
+	}
 	capture("20261130-123000-cap3", 30, 3, 3, 3000)
 	says(page(), "Baseline, output throughput 3001 tok/s", "20261130-121000-cap1 2026-11-30 12:10:00 UTC 3 3 replaced since")
 }
