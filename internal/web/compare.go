@@ -2,12 +2,10 @@ package web
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 
-	"lab/internal/compare"
 	"lab/internal/report/page"
 	"lab/store"
 )
@@ -34,52 +32,25 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := documentView{Document: doc.Document, Again: doc.again(version)}
-	if v.Undecided, err = undecided(s.DB, ids); err != nil {
-		s.fail(w, r, err)
-		return
-	}
+	var plans []link
 	for _, id := range ids {
+		sealed, err := s.DB.Sealed(id)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
 		v.Links = append(v.Links, link{id, "/r/" + url.PathEscape(id)})
+		if p := sealed.Run.Plan; p != nil {
+			if of := (link{"A/B " + p.ID, "/ab/" + url.PathEscape(p.ID)}); !slices.Contains(plans, of) {
+				plans = append(plans, of)
+			}
+		}
 	}
+	v.Links = append(v.Links, plans...)
 	for _, id := range ids[1:] {
 		v.Links = append(v.Links, link{"against " + id, "/compare?" + url.Values{"run": ids, "base": {id}}.Encode()})
 	}
 	s.showDocument(w, r, shown{Place: "runs", Stamp: doc.stamp}, v)
-}
-
-// undecided are the A/Bs of which runs of both arms are among these, and which are to be judged again.
-func undecided(db *store.DB, ids []string) ([]link, error) {
-	arms := map[string]map[string]bool{}
-	for _, id := range ids {
-		sealed, err := db.Sealed(id)
-		if err != nil {
-			return nil, err
-		}
-		if p := sealed.Run.Plan; p != nil && sealed.Run.Arm != "" {
-			if arms[p.ID] == nil {
-				arms[p.ID] = map[string]bool{}
-			}
-			arms[p.ID][sealed.Run.Arm] = true
-		}
-	}
-	var open []link
-	for _, id := range slices.Sorted(maps.Keys(arms)) {
-		if len(arms[id]) < 2 {
-			continue
-		}
-		plan, err := db.ResolvePlan(id) // a time limit may have cut it since
-		if err != nil {
-			return nil, err
-		}
-		runs, err := db.PlanRuns(id)
-		if err != nil {
-			return nil, err
-		}
-		if !compare.Judge(plan, runs).Look.Final {
-			open = append(open, link{"A/B " + id, "/ab/" + id})
-		}
-	}
-	return open, nil
 }
 
 // comparedRuns are the ids that an address names, the base first, else the oldest.

@@ -22,8 +22,7 @@ type documentView struct {
 	Links []link
 	Files []link // what the document carries for programs
 
-	Undecided []link // A/Bs that are compared here and will be judged again
-	Anyway    string // address of the document with the traces that were left out beside a measurement
+	Anyway string // address of the document with the traces that were left out beside a measurement
 }
 
 type link struct{ Text, Address string }

@@ -22,6 +22,8 @@ type CompareView struct {
 	Lang string
 	Lab  string
 	Runs []Side
+
+	Undecided []string // A/Bs of which runs of both arms are here, and which will be judged again
 }
 
 // LoadCompare makes the page of runs of the store beside each other.
@@ -39,7 +41,42 @@ func LoadCompare(_ context.Context, db *store.DB, ids []string, asked Asked) (Do
 		v.Runs = append(v.Runs, Side{Arm: strconv.Itoa(i + 1), Sealed: sealed, Tables: tables, Timeline: correlate.Over(sealed.Run, tables)})
 	}
 	alikeWindows(v.Runs)
+	var err error
+	if v.Undecided, err = undecided(db, v.Runs); err != nil {
+		return Document{}, err
+	}
 	return Compare(v), nil
+}
+
+// undecided are the A/Bs of which runs of both arms are among these, and which are to be judged again.
+func undecided(db *store.DB, sides []Side) ([]string, error) {
+	arms := map[string]map[string]bool{}
+	for _, s := range sides {
+		if p := s.Sealed.Run.Plan; p != nil && s.Sealed.Run.Arm != "" {
+			if arms[p.ID] == nil {
+				arms[p.ID] = map[string]bool{}
+			}
+			arms[p.ID][s.Sealed.Run.Arm] = true
+		}
+	}
+	var open []string
+	for _, id := range slices.Sorted(maps.Keys(arms)) {
+		if len(arms[id]) < 2 {
+			continue
+		}
+		plan, err := db.ResolvePlan(id) // a time limit may have cut it since
+		if err != nil {
+			return nil, err
+		}
+		runs, err := db.PlanRuns(id)
+		if err != nil {
+			return nil, err
+		}
+		if !compare.Judge(plan, runs).Look.Final {
+			open = append(open, id)
+		}
+	}
+	return open, nil
 }
 
 // Compare makes the page of runs beside each other. Single runs show no noise from run to run, so nothing is called better.
@@ -56,6 +93,11 @@ func Compare(v CompareView) Document {
 }
 
 func (v CompareView) figures(b *Body) {
+	for _, id := range v.Undecided {
+		b.Banner(Banner{Kind: "unsure", Word: fmt.Sprintf(b.Say("A/B %s is not decided", "A/B %s 尚未判定"), id), Text: b.Say(
+			"Runs of both of its arms are here, and it will be judged again. Whoever ends it because of what is seen here spoils its verdict: it may be judged only at the looks that were laid down before it began.",
+			"此处含有其两侧的测试，而它还将再次判定。若因此处所见而提前结束，结论即告无效：只能在开始前定下的时点判定。")})
+	}
 	which := report.Table{Head: []string{"", b.Say("run", "测试"), b.Say("experiment", "实验"), b.Say("server", "服务"), b.Say("when", "时间"), b.Say("outcome", "结果")}}
 	var named []compare.Named
 	for _, s := range v.Runs {
