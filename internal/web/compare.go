@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"lab/internal/lab"
 	"lab/internal/report/page"
 	"lab/store"
 )
@@ -32,6 +33,7 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := documentView{Document: doc.Document, Again: doc.again(version)}
+	live := false
 	var plans []link
 	for _, id := range ids {
 		sealed, err := s.DB.Sealed(id)
@@ -39,6 +41,7 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, err)
 			return
 		}
+		live = live || sealed.Run.Outcome == lab.Live
 		v.Links = append(v.Links, link{id, "/r/" + url.PathEscape(id)})
 		if p := sealed.Run.Plan; p != nil {
 			if of := (link{"A/B " + p.ID, "/ab/" + url.PathEscape(p.ID)}); !slices.Contains(plans, of) {
@@ -47,10 +50,13 @@ func (s *Site) compare(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	v.Links = append(v.Links, plans...)
+	if live {
+		v.goesOn(doc)
+	}
 	for _, id := range ids[1:] {
 		v.Links = append(v.Links, link{"against " + id, "/compare?" + url.Values{"run": ids, "base": {id}}.Encode()})
 	}
-	s.showDocument(w, r, shown{Place: "runs", Stamp: doc.stamp}, v)
+	s.showDocument(w, r, shown{Place: "runs", Renew: "#main", Stamp: doc.stamp}, v)
 }
 
 // comparedRuns are the ids that an address names, the base first, else the oldest.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lab/internal/lab"
+	"lab/store"
 )
 
 func TestRunsOfBothArmsBesideEachOtherSayThatTheirABIsNotDecided(t *testing.T) {
@@ -46,5 +47,31 @@ func TestRunsOfBothArmsBesideEachOtherSayThatTheirABIsNotDecided(t *testing.T) {
 	_, page := answer(t, http.DefaultClient, server.URL+"/compare?run="+ids[0]+"&run="+ids[1], nil)
 	if strings.Contains(page, said) {
 		t.Error("all runs are made, and the page says that it is not decided")
+	}
+}
+
+func TestAComparisonWithALiveRunSaysOfWhenItIsAndIsRenewed(t *testing.T) {
+	site, server := serve(t, Options{})
+	first, one := liveRun(t, site.DB)
+	second, other := liveRun(t, site.DB)
+	address := server.URL + "/compare?run=" + one.ID + "&run=" + other.ID
+	for _, c := range []struct {
+		w   *store.Writer
+		run lab.Run
+	}{{first, one}, {second, other}} {
+		_, page := answer(t, http.DefaultClient, address, nil)
+		for _, want := range []string{`data-renew="#main"`, ` data-again="`, "Not all of these runs have ended.", " UTC; it is renewed"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("while %s goes on, the page lacks %s", c.run.ID, want)
+			}
+		}
+		c.run.Outcome, c.run.Ended = lab.Complete, time.Second
+		if err := c.w.Seal(c.run, lab.Summary{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, page := answer(t, http.DefaultClient, address, nil)
+	if !strings.Contains(page, `data-renew="#main"`) || strings.Contains(page, "data-again") || strings.Contains(page, "have ended") {
+		t.Error("all have ended, and the page says that one goes on")
 	}
 }

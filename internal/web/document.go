@@ -16,9 +16,9 @@ import (
 // documentView is a document of package page in the shell.
 type documentView struct {
 	page.Document
-	Live  bool // the run goes on: its curves come beside what is there so far
-	AsOf  string
-	Again int // milliseconds after which a live document is worth fetching again; 0: it does not change
+	Live  bool   // the run goes on: its curves come beside what is there so far
+	AsOf  string // when it was made, where a run in it goes on
+	Again int    // milliseconds after which a live document is worth fetching again; 0: it does not change
 	Links []link
 	Files []link // what the document carries for programs
 
@@ -157,9 +157,8 @@ func (s *Site) run(w http.ResponseWriter, r *http.Request) {
 	v := documentView{Document: doc.Document, Links: runLinks(run), Again: doc.again(version)}
 	p := shown{Place: "runs", Stamp: doc.stamp}
 	if run.Outcome == lab.Live {
-		v.Live, v.AsOf = true, doc.at.UTC().Format(time.TimeOnly+" UTC")
-		v.Again = int(max(time.Second, doc.rest()).Milliseconds())
-		p.Run = id
+		v.Live, p.Run = true, id
+		v.goesOn(doc)
 	}
 	s.showDocument(w, r, p, v)
 }
@@ -170,6 +169,12 @@ func (m made) again(version string) int {
 		return 0
 	}
 	return int(max(time.Second, m.rest()).Milliseconds())
+}
+
+// goesOn is for a document with a run that goes on: it says of when it is, and is made again.
+func (v *documentView) goesOn(doc made) {
+	v.AsOf = doc.at.UTC().Format(time.TimeOnly + " UTC")
+	v.Again = int(max(time.Second, doc.rest()).Milliseconds())
 }
 
 // runLinks lead from a run to what it belongs to.
