@@ -16,6 +16,7 @@ import (
 // Fresh is what a run has recorded since a batch.
 type Fresh struct {
 	Run     lab.Sealed
+	From    int     // every batch from this number on is here: later than what was asked for, where that is more than most
 	Batches []Batch // one for each flush of a live run, about one a second
 }
 
@@ -29,7 +30,7 @@ type Batch struct {
 // so one can follow a run at the cost of its newest second, and begin with that in its second hour at no greater cost. Of a
 // run that has ended there are no batches any more: Tables has its records.
 func (db *DB) Since(id string, batch, most int) (Fresh, error) {
-	var fresh Fresh
+	fresh := Fresh{From: batch}
 	var encoded []batchOf
 	err := db.read(id, func(tx *bbolt.Tx) error {
 		h, err := headOf(tx)
@@ -40,11 +41,10 @@ func (db *DB) Since(id string, batch, most int) (Fresh, error) {
 		if h.Run.Outcome != lab.Live {
 			return nil
 		}
-		first, err := newest(tx, batch, most)
-		if err != nil {
+		if fresh.From, err = newest(tx, batch, most); err != nil {
 			return err
 		}
-		encoded, err = batchesFrom(tx, first)
+		encoded, err = batchesFrom(tx, fresh.From)
 		return err
 	})
 	if err != nil {
@@ -66,7 +66,7 @@ type batchOf struct {
 	batch  batch
 }
 
-// newest is the number with which the newest most batches begin, or first where that is later. It looks at names only.
+// newest is the number after that of the last batch before the newest most, or first where that is later. It looks at names only.
 func newest(tx *bbolt.Tx, first, most int) (int, error) {
 	c, err := tablesOf(tx)
 	if err != nil {
@@ -80,7 +80,7 @@ func newest(tx *bbolt.Tx, first, most int) (int, error) {
 		}
 		if number < from {
 			if n++; n > most || number < first {
-				return max(from, first), nil
+				return max(number+1, first), nil
 			}
 			from = number
 		}

@@ -49,10 +49,10 @@ func TestALiveRunIsFollowedByWhatIsNewInIt(t *testing.T) {
 	if fresh := since(next); len(fresh.Batches) != 1 || fresh.Batches[0].Requests[0].Seq != 2 {
 		t.Errorf("since batch %d there is %+v", next, fresh.Batches)
 	}
-	for _, c := range []struct{ from, most, first, n int }{{0, 1, 2, 1}, {0, 2, 1, 2}, {0, 3, 0, 3}, {0, 4, 0, 3}, {next, 2, 2, 1}, {next - 1, 1, 2, 1}, {next + 9, 3, 0, 0}} {
+	for _, c := range []struct{ from, most, first, n, whole int }{{0, 1, 2, 1, next}, {0, 2, 1, 2, 1}, {0, 3, 0, 3, 0}, {0, 4, 0, 3, 0}, {next, 2, 2, 1, next}, {next - 1, 1, 2, 1, next}, {next + 9, 3, 0, 0, next + 9}} {
 		fresh, err := db.Since(id, c.from, c.most)
-		if err != nil || len(fresh.Batches) != c.n || c.n > 0 && fresh.Batches[0].Requests[0].Seq != c.first {
-			t.Errorf("of the newest %d batches since %d there is %+v, %v", c.most, c.from, fresh.Batches, err)
+		if err != nil || len(fresh.Batches) != c.n || fresh.From != c.whole || c.n > 0 && fresh.Batches[0].Requests[0].Seq != c.first {
+			t.Errorf("of the newest %d batches since %d there is %+v from %d on, %v", c.most, c.from, fresh.Batches, fresh.From, err)
 		}
 	}
 	before := db.RunStamp(id)

@@ -16,6 +16,7 @@ import (
 //	now    HTML: what every lab process that measures into the store does right now; at once, and whenever it changes
 //	list   the stamp of the store: other runs are there than before
 //	pulse  JSON: what the followed run recorded in about a second, with the number of its batch as the event's id
+//	begin  pulses after the last one that the browser has are left out: its curves end there, and begin anew with the next
 //	ended  the followed run goes on no more
 //	gpus   HTML: what the GPUs do, once a second, where ?gpus asks for it
 //
@@ -168,12 +169,17 @@ func (f *follower) send(out *stream) {
 		return // another process is at it: the next look tries again
 	}
 	f.stamp = stamp
+	if fresh.From > f.next {
+		out.event("begin", "", "")
+	}
 	for _, b := range fresh.Batches {
 		p, ok := f.rates.pulse(b.Tables)
-		if !ok || b.Number < f.next {
+		if b.Number < f.next {
 			continue
 		}
-		f.next = b.Number + 1
+		if f.next = b.Number + 1; !ok {
+			continue
+		}
 		text, err := json.Marshal(p)
 		if err != nil {
 			continue // it has finite numbers only

@@ -24,6 +24,7 @@ listen({
     const what = document.body.dataset.renew; // renew notes the stamp of what it fetched
     if (what && stamp !== document.body.dataset.stamp) renew(location.href, what);
   },
+  begin: curves.begin,
   pulse: curves.pulse,
   ended() {
     clearTimeout(again); // a renewal of the document alone would take the place of this one
