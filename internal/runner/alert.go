@@ -129,7 +129,10 @@ func (a *alerts) failures(s *status, at time.Duration) {
 }
 
 func firstLine(text string) string {
-	text, _, _ = strings.Cut(text, "\n")
+	text = strings.TrimSpace(text)
+	if end := strings.IndexAny(text, "\r\n"); end >= 0 {
+		text = text[:end]
+	}
 	return text
 }
 

@@ -195,7 +195,7 @@ func TestEachThingThatSpoilsARunIsNamedWithWhatHelps(t *testing.T) {
 		sample lab.Sample
 	}{
 		{"errors", lab.Warning, "1 of 1000 requests failed, the last: status 500", "--log", open, func(_ *status, s *loadgen.Snapshot) {
-			*s = loadgen.Snapshot{OK: 999, Errors: 2, Failed: map[string]int{lab.ErrStatus: 1, lab.ErrCanceled: 1}, LastError: "status 500\nmore"}
+			*s = loadgen.Snapshot{OK: 999, Errors: 2, Failed: map[string]int{lab.ErrStatus: 1, lab.ErrCanceled: 1}, LastError: "\r\nstatus 500\rmore\nmore"}
 			s.OK = 998
 		}, lab.Sample{}},
 		{"errors", lab.Invalid, "10 of 100", "--log", open, func(_ *status, s *loadgen.Snapshot) {
@@ -218,7 +218,7 @@ func TestEachThingThatSpoilsARunIsNamedWithWhatHelps(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			e := lab.Experiment{Server: lab.Server{HangTimeout: lab.Duration(time.Minute)}}
 			a, raised := looked(e, tc.load, tc.change, tc.sample)[tc.code]
-			if !raised || a.Level != tc.level || !strings.Contains(a.Text, tc.text) || !strings.Contains(a.Fix, tc.fix) {
+			if !raised || a.Level != tc.level || !strings.Contains(a.Text, tc.text) || strings.ContainsAny(a.Text, "\r\n") || !strings.Contains(a.Fix, tc.fix) {
 				t.Errorf("%s: got %+v", tc.code, a)
 			}
 		})

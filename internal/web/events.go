@@ -124,8 +124,9 @@ func (s *stream) event(kind, id, data string) {
 		fmt.Fprintf(&b, "id: %s\n", id)
 	}
 	fmt.Fprintf(&b, "event: %s\n", kind)
-	for line := range strings.Lines(data + "\n") {
-		fmt.Fprintf(&b, "data: %s\n", strings.TrimRight(line, "\r\n"))
+	data = strings.ReplaceAll(data, "\r", " ") // here it would end a line, and what a run is called would be an event of its own
+	for line := range strings.SplitSeq(data, "\n") {
+		fmt.Fprintf(&b, "data: %s\n", line)
 	}
 	b.WriteByte('\n')
 	s.send(b.String())

@@ -203,6 +203,40 @@ func TestAStreamTellsOfOtherRunsAndOfWhatIsMeasured(t *testing.T) {
 	}
 }
 
+// A carriage return alone ends a line of a stream of events too.
+func TestNothingThatAnEventCarriesIsAnotherEvent(t *testing.T) {
+	site, server := serve(t, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	a := site.DB.Announce("lab run a.yaml")
+	a.Say(lab.Status{Title: "x\revent: pulse\rdata: {}\r\r\nid: 7\n\nz", Stage: "load"})
+	var text string
+	for piece := make([]byte, 1<<16); !strings.Contains(text, "</article>"); {
+		n, err := response.Body.Read(piece)
+		if text += string(piece[:n]); err != nil {
+			t.Fatalf("%v after %q", err, text)
+		}
+	}
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		name, value, _ := strings.Cut(line, ":")
+		if name != "data" && name != "retry" && line != "event: list" && line != "event: now" {
+			t.Errorf("the stream says %q: %q", name, value)
+		}
+	}
+	if !strings.Contains(text, "x event: pulse") {
+		t.Errorf("the name is not told: %q", text)
+	}
+}
+
 func TestTheEndOfLabUIEndsItsStreams(t *testing.T) {
 	site, server := serve(t, Options{})
 	events, _ := openStream(t, server.URL+"/events", "")
