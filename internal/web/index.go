@@ -187,7 +187,7 @@ func (s *Site) sweeps(w http.ResponseWriter, r *http.Request) {
 	s.index(w, r, "sweeps", v)
 }
 
-// baselines lists the last capture of each name.
+// baselines lists the names: of each the capture that stands, as its page has it, and what became of the last one.
 func (s *Site) baselines(w http.ResponseWriter, r *http.Request) {
 	captures, err := s.DB.Baselines()
 	if err != nil {
@@ -210,21 +210,29 @@ func (s *Site) baselines(w http.ResponseWriter, r *http.Request) {
 		times[b.Name]++
 	}
 	seen := map[string]bool{}
-	for _, b := range slices.Backward(captures) {
-		if seen[b.Name] {
+	for _, newest := range slices.Backward(captures) {
+		if seen[newest.Name] {
 			continue
 		}
-		seen[b.Name] = true
-		state := "complete"
-		if !b.Whole() {
-			state = "broken off"
+		seen[newest.Name] = true
+		b, partial := store.Standing(captures, newest.Name)
+		last := cell{State: "complete"}
+		switch {
+		case partial == nil:
+		case partial.Going:
+			last.State = "live"
+		default:
+			last.State = "broken off"
+		}
+		if partial != nil && partial.ID != b.ID {
+			last.More = fmt.Sprintf("the last capture: %d of %d", len(partial.Valid()), partial.Capture.Runs)
 		}
 		v.Rows = append(v.Rows, []cell{
 			{Text: b.Name, Link: "/baseline/" + url.PathEscape(b.Name), Class: "id"},
 			{Text: b.Runs[0].Name, More: b.Runs[0].Model}, {Text: began(b.Runs[0].Started), Class: "wide"},
 			{Text: strconv.Itoa(times[b.Name]), Class: "number wide"},
 			{Text: fmt.Sprintf("%d of %d", len(b.Valid()), b.Capture.Runs), Class: "number"},
-			{Text: strconv.Itoa(checks[b.Name]), Class: "number"}, {State: state},
+			{Text: strconv.Itoa(checks[b.Name]), Class: "number"}, last,
 		})
 	}
 	s.index(w, r, "baselines", v)
