@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -70,7 +71,8 @@ type sample struct {
 func (b *Body) ecdf(id, title, unit string, samples []sample) chart.Figure {
 	panel := chart.Panel{Title: fmt.Sprintf(b.Say("%s: share of values at most x", "%s：不超过 x 的比例"), title),
 		X: chart.Axis{Title: fmt.Sprintf("%s (%s)", title, unit), Log: true}, Y: chart.Axis{Title: b.Say("share (%)", "比例 (%)"), Min: 0, Max: 100}}
-	var counts []string
+	var points, counts []string
+	left := ""
 	for _, s := range samples {
 		line := chart.Series{Name: s.name, Style: s.style, Draw: chart.Plain}
 		slices.Sort(s.values)
@@ -78,19 +80,48 @@ func (b *Body) ecdf(id, title, unit string, samples []sample) chart.Figure {
 			share := 100 * float64(rank+1) / float64(len(s.values))
 			line.Points = append(line.Points, chart.Point{X: s.values[rank], Y: share})
 		}
-		for _, q := range []float64{0.5, 0.9, 0.99} {
-			if float64(len(s.values))*(1-q) < 1 {
-				continue
+		for _, dot := range s.quantiles(unit) {
+			panel.Layers = append(panel.Layers, dot.Series)
+			if !slices.Contains(points, dot.name) {
+				points = append(points, dot.name)
 			}
-			v := metric.Quantile(s.values, q)
-			panel.Layers = append(panel.Layers, chart.Series{Name: s.name, Style: s.style, Draw: chart.Dots,
-				Points: []chart.Point{{X: v, Y: 100 * q, Tip: fmt.Sprintf("%s p%g\n%s %s", s.name, 100*q, chart.Format(v), unit)}}})
 		}
 		panel.Layers = append(panel.Layers, line)
-		counts = append(counts, s.name+" "+b.count(s))
+		count := s.name + " " + b.count(s)
+		if n := zeros(s.values); n > 0 {
+			count += fmt.Sprintf(b.Say(" (%d of them are 0)", "（其中 %d 个为 0）"), n)
+			left = b.Say("; values of 0 lie left of the axis", "；为 0 的值在坐标轴左侧之外")
+		}
+		counts = append(counts, count)
 	}
-	panel.Subtitle = b.Say("lower is better, log scale; points: p50, p90, p99; ", "越低越好，对数坐标；点：p50、p90、p99；") + strings.Join(counts, ", ")
+	panel.Subtitle = b.Say("lower is better, log scale; ", "越低越好，对数坐标；")
+	if len(points) > 0 {
+		slices.Sort(points) // another sample may have begun with a later one
+		panel.Subtitle += b.Say("points: ", "点：") + strings.Join(points, b.Say(", ", "、")) + b.Say("; ", "；")
+	}
+	panel.Subtitle += strings.Join(counts, ", ") + left
 	return chart.Figure{ID: id, PanelWidth: panelWidth, PanelHeight: panelHeight, Panels: []chart.Panel{panel}}
+}
+
+// quantile is a point of a distribution.
+type quantile struct {
+	name string // "p50"
+	chart.Series
+}
+
+// quantiles are the points of sorted values that these are enough for, and that have a place on a logarithmic axis.
+func (s sample) quantiles(unit string) []quantile {
+	var all []quantile
+	for _, q := range []float64{0.5, 0.9, 0.99} {
+		v := metric.Quantile(s.values, q)
+		if float64(len(s.values))*(1-q) < 1 || v <= 0 {
+			continue
+		}
+		name := fmt.Sprintf("p%g", 100*q)
+		all = append(all, quantile{name, chart.Series{Name: s.name, Style: s.style, Draw: chart.Dots,
+			Points: []chart.Point{{X: v, Y: 100 * q, Tip: fmt.Sprintf("%s %s\n%s %s", s.name, name, chart.Format(v), unit)}}}})
+	}
+	return all
 }
 
 // count says how many values there are, and how many of them are drawn.
@@ -99,6 +130,12 @@ func (b *Body) count(s sample) string {
 		return fmt.Sprintf(b.Say("n = %d, of which %d are drawn, evenly picked", "n = %d，均匀抽取其中 %d 个绘制"), s.n, len(s.values))
 	}
 	return fmt.Sprintf("n = %d", s.n)
+}
+
+// zeros is how many of sorted values have no place on a logarithmic axis.
+func zeros(values []float64) int {
+	n, _ := slices.BinarySearch(values, math.SmallestNonzeroFloat64)
+	return n
 }
 
 // ranks picks at most some 300 places of n sorted values, more of them towards both ends.

@@ -15,6 +15,7 @@ import (
 	"lab/internal/correlate"
 	"lab/internal/lab"
 	"lab/internal/report"
+	"lab/internal/report/chart"
 	"lab/store"
 )
 
@@ -73,6 +74,43 @@ func TestPicturesOfVeryManyRequestsStateAllOfThem(t *testing.T) {
 	}
 	if strings.Contains(text, "n = 200000") {
 		t.Error("what is drawn is given as all there is")
+	}
+}
+
+// Chunks that come in one piece have gaps of 0, for which a logarithmic axis has no place.
+func TestADistributionNamesThePointsItHasAndHowManyValuesItHasNoPlaceFor(t *testing.T) {
+	of := func(name string, zeros, n int) sample {
+		values := make([]float64, n)
+		for i := zeros; i < n; i++ {
+			values[i] = float64(i + 1)
+		}
+		slices.Reverse(values)
+		return sample{name, 0, values, n}
+	}
+	for _, c := range []struct {
+		lang    string
+		samples []sample
+		want    string
+		dots    int
+	}{
+		{"en", []sample{of("load", 0, 413)}, "lower is better, log scale; points: p50, p90, p99; load n = 413", 3},
+		{"en", []sample{of("load", 300, 413)}, "lower is better, log scale; points: p90, p99; load n = 413 (300 of them are 0); values of 0 lie left of the axis", 2},
+		{"en", []sample{of("load", 0, 50)}, "lower is better, log scale; points: p50, p90; load n = 50", 2},
+		{"en", []sample{of("load", 7, 7)}, "lower is better, log scale; load n = 7 (7 of them are 0); values of 0 lie left of the axis", 0},
+		{"en", []sample{of("A", 95, 100), of("B", 0, 40)}, "lower is better, log scale; points: p50, p90, p99; A n = 100 (95 of them are 0), B n = 40; values of 0 lie left of the axis", 3},
+		{"zh", []sample{of("load", 300, 413)}, "越低越好，对数坐标；点：p90、p99；load n = 413（其中 300 个为 0）；为 0 的值在坐标轴左侧之外", 2},
+	} {
+		figure := NewBody(c.lang).ecdf("ecdf", "ITL", "ms", c.samples)
+		panel, dots := figure.Panels[0], 0
+		for _, layer := range panel.Layers {
+			if s, ok := layer.(chart.Series); ok && s.Draw == chart.Dots {
+				dots++
+			}
+		}
+		if panel.Subtitle != c.want || dots != c.dots {
+			t.Errorf("%d points, and it says\n%s\nnot %d and\n%s", dots, panel.Subtitle, c.dots, c.want)
+		}
+		figure.Inline() // also where nothing is left to draw
 	}
 }
 
