@@ -18,6 +18,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"lab/internal/lab"
+	"lab/store"
 )
 
 // place is a store with lab's own commands in it.
@@ -289,6 +292,59 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	if err := ui.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// The page that is fetched when a run has ended comes late here, and nothing that is to be renewed meanwhile takes its place.
+func TestBrowserShowsTheEndOfARunHoweverLongThePageTakes(t *testing.T) {
+	p := newPlace(t)
+	db, err := store.Open(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := lab.Run{ID: lab.NewID(time.Now()), Outcome: lab.Live, Epoch: lab.NewEpoch(), Experiment: lab.Experiment{Name: "tiny"}}
+	w, err := db.Begin(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	doing := lab.Status{Title: "tiny", Run: run.ID, Stage: "load", Phase: "load"}
+	a := db.Announce("lab run tiny.yaml")
+	a.Say(doing)
+	record := func(second int) {
+		w.Sample(lab.Sample{At: time.Duration(second) * time.Second, Device: "client", Values: map[string]float64{lab.ClientFlight: 1}})
+		if _, err := w.Tables(); err != nil { // writes what is pending
+			t.Fatal(err)
+		}
+	}
+	record(1)
+	record(2)
+
+	home, _ := p.ui("127.0.0.1:0")
+	b := startBrowser(t, home)
+	b.open("/r/" + run.ID)
+	b.await(`document.querySelectorAll("#curves figure").length === 1 && document.querySelector("#now .going")`)
+	b.run(`(() => {
+		const real = window.fetch;
+		window.fetch = async (address, o) => {
+			window.asked = true;
+			const answer = await real(address, o);
+			await new Promise((r) => setTimeout(r, 8000)); // longer than a live document is left as it is
+			o.signal.throwIfAborted();
+			return answer;
+		};
+	})()`)
+	run.Outcome, run.Ended = lab.Complete, 3*time.Second
+	if err := w.Seal(run, lab.Summary{}); err != nil {
+		t.Fatal(err)
+	}
+	b.await("window.asked") // the page has been told
+	a.Say(lab.Status{})
+	b.await(`!document.querySelector("#now .going")`)
+	b.await(`document.querySelector("#document:not([data-again])")`)
+	if ask[bool](b, `!!document.getElementById("live")`) {
+		t.Error("the run has ended, its document is there, and above it its curves stand as if they went on")
+	}
+	b.calm()
 }
 
 func TestBrowserShowsEveryKindOfResult(t *testing.T) {

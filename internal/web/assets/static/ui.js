@@ -9,6 +9,7 @@ list();
 keys();
 const curves = live();
 let again = 0; // the timer of the next renewal of a live document
+let awaited = false; // more than the document is being fetched: a renewal of that alone would take its place
 listen({
   now(html) {
     const place = document.getElementById("now");
@@ -22,13 +23,12 @@ listen({
   },
   list(stamp) {
     const what = document.body.dataset.renew; // renew notes the stamp of what it fetched
-    if (what && stamp !== document.body.dataset.stamp) renew(location.href, what);
+    if (what && stamp !== document.body.dataset.stamp) fetchAll(what);
   },
   begin: curves.begin,
   pulse: curves.pulse,
   ended() {
-    clearTimeout(again); // a renewal of the document alone would take the place of this one
-    if (document.body.dataset.run) renew(location.href, "#main");
+    if (document.body.dataset.run) fetchAll("#main");
   },
 });
 
@@ -36,10 +36,17 @@ function measuring() {
   return document.body.classList.contains("measuring");
 }
 
+function fetchAll(selector) {
+  awaited = true;
+  clearTimeout(again);
+  renew(location.href, selector);
+}
+
 // The document of a run that goes on, as often as the server says that it is worth it; one without its traces when nothing is
 // measured any more.
 function later() {
   clearTimeout(again);
+  if (awaited) return;
   const state = document.getElementById("document")?.dataset ?? {};
   const wait = Number(state.again) || ("unread" in state && !measuring() ? 1000 : 0);
   if (wait) again = setTimeout(() => (document.hidden ? later() : renew(location.href, "#document").then(later)), wait);
@@ -48,5 +55,6 @@ later();
 document.addEventListener("renewed", (e) => {
   const part = document.querySelector(e.detail.selector);
   if (part) labPage.mount(part);
+  awaited = false;
   later();
 });
