@@ -294,34 +294,77 @@ func TestBrowserFollowsARunningABAndNothingItDoesReachesTheRun(t *testing.T) {
 	}
 }
 
-// The page that is fetched when a run has ended comes late here, and nothing that is to be renewed meanwhile takes its place.
-func TestBrowserShowsTheEndOfARunHoweverLongThePageTakes(t *testing.T) {
-	p := newPlace(t)
+// followed is a run of this process, each second of which is a batch of its own; it seems to be measured until it says otherwise.
+type followed struct {
+	*store.Writer
+	run   lab.Run
+	says  *store.Announcer
+	until int // seconds
+}
+
+func (p place) follow() *followed {
+	p.Helper()
 	db, err := store.Open(p.dir)
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
-	run := lab.Run{ID: lab.NewID(time.Now()), Outcome: lab.Live, Epoch: lab.NewEpoch(), Experiment: lab.Experiment{Name: "tiny"}}
-	w, err := db.Begin(run)
-	if err != nil {
-		t.Fatal(err)
+	f := &followed{says: db.Announce("lab run tiny.yaml"),
+		run: lab.Run{ID: lab.NewID(time.Now()), Outcome: lab.Live, Epoch: lab.NewEpoch(), Experiment: lab.Experiment{Name: "tiny"}}}
+	if f.Writer, err = db.Begin(f.run); err != nil {
+		p.Fatal(err)
 	}
-	defer w.Close()
-	doing := lab.Status{Title: "tiny", Run: run.ID, Stage: "load", Phase: "load"}
-	a := db.Announce("lab run tiny.yaml")
-	a.Say(doing)
-	record := func(second int) {
-		w.Sample(lab.Sample{At: time.Duration(second) * time.Second, Device: "client", Values: map[string]float64{lab.ClientFlight: 1}})
-		if _, err := w.Tables(); err != nil { // writes what is pending
+	p.Cleanup(func() { f.Close() })
+	f.says.Say(lab.Status{Title: "tiny", Run: f.run.ID, Stage: "load", Phase: "load"})
+	return f
+}
+
+func (f *followed) record(t *testing.T, seconds int) {
+	t.Helper()
+	for range seconds {
+		f.until++
+		f.Sample(lab.Sample{At: time.Duration(f.until) * time.Second, Device: "client", Values: map[string]float64{lab.ClientFlight: float64(f.until)}})
+		if err := f.Close(); err != nil { // writes what is pending
 			t.Fatal(err)
 		}
 	}
-	record(1)
-	record(2)
+}
 
+func TestBrowserDrawsNoLineOverWhatItDidNotGet(t *testing.T) {
+	p := newPlace(t)
+	f := p.follow()
+	f.record(t, 3)
+	home, ui := p.ui("127.0.0.1:0")
+	b := startBrowser(t, home)
+	b.open("/r/" + f.run.ID)
+	const curve = `document.querySelector("#curves figure")`
+	for _, c := range []struct {
+		missed int
+		goesOn bool
+	}{{100, true}, {121, false}} {
+		b.await(curve)
+		b.run(`window.curve = ` + curve)
+		ui.Process.Kill()
+		ui.Wait()
+		b.await(`!document.getElementById("link").hidden`)
+		b.forgive()
+		f.record(t, c.missed)
+		_, ui = p.ui(strings.TrimPrefix(home, "http://"))
+		b.await(`document.getElementById("link").hidden`)
+		b.await(fmt.Sprintf(`document.querySelector("#curves .last")?.textContent === "in flight %d"`, f.until))
+		if goesOn := ask[bool](b, `window.curve.isConnected`); goesOn != c.goesOn {
+			t.Errorf("after %d pulses that were missed the curves go on: %v", c.missed, goesOn)
+		}
+	}
+}
+
+// The page that is fetched when a run has ended comes late here, and nothing that is to be renewed meanwhile takes its place.
+func TestBrowserShowsTheEndOfARunHoweverLongThePageTakes(t *testing.T) {
+	p := newPlace(t)
+	f := p.follow()
+	f.record(t, 2)
 	home, _ := p.ui("127.0.0.1:0")
 	b := startBrowser(t, home)
-	b.open("/r/" + run.ID)
+	b.open("/r/" + f.run.ID)
 	b.await(`document.querySelectorAll("#curves figure").length === 1 && document.querySelector("#now .going")`)
 	b.run(`(() => {
 		const real = window.fetch;
@@ -333,12 +376,12 @@ func TestBrowserShowsTheEndOfARunHoweverLongThePageTakes(t *testing.T) {
 			return answer;
 		};
 	})()`)
-	run.Outcome, run.Ended = lab.Complete, 3*time.Second
-	if err := w.Seal(run, lab.Summary{}); err != nil {
+	f.run.Outcome, f.run.Ended = lab.Complete, 3*time.Second
+	if err := f.Seal(f.run, lab.Summary{}); err != nil {
 		t.Fatal(err)
 	}
 	b.await("window.asked") // the page has been told
-	a.Say(lab.Status{})
+	f.says.Say(lab.Status{})
 	b.await(`!document.querySelector("#now .going")`)
 	b.await(`document.querySelector("#document:not([data-again])")`)
 	if ask[bool](b, `!!document.getElementById("live")`) {
