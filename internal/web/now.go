@@ -228,27 +228,34 @@ func (item *nowItem) devices(s lab.Status) {
 	line := func(name string, g lab.Gauges, values []gaugeFormat) {
 		var parts []string
 		for _, f := range values {
-			if v, ok := g.Values[f.name]; ok {
-				parts = append(parts, fmt.Sprintf(f.format, v*f.factor))
+			v, ok := g.Values[f.name]
+			if !ok {
+				continue
 			}
+			text := fmt.Sprintf(f.format, v*f.factor)
+			if most, ok := g.Values[f.most]; ok {
+				text += fmt.Sprintf(" of "+f.format, most*f.factor)
+			}
+			parts = append(parts, text)
 		}
 		if len(parts) > 0 {
 			item.Devices = append(item.Devices, fact{name, strings.Join(parts, " · ")})
 		}
 	}
 	for _, g := range s.GPUs {
-		line(strings.TrimSpace(g.Device+" "+g.Name), g, []gaugeFormat{{lab.GPUTemp, "%.0f °C", 1}, {lab.GPUUtil, "%.0f %%", 1}, {lab.GPUSMClock, "%.0f MHz", 1},
-			{lab.GPUPower, "%.0f W", 1}, {lab.GPUPowerLimit, "of %.0f W", 1}, {lab.GPUMemUsed, "%.1f GiB", 1.0 / (1 << 30)}, {lab.GaugePerToken, "%.3f J/token", 1}})
+		line(strings.TrimSpace(g.Device+" "+g.Name), g, []gaugeFormat{{lab.GPUTemp, "%.0f °C", 1, ""}, {lab.GPUUtil, "%.0f %%", 1, ""}, {lab.GPUSMClock, "%.0f MHz", 1, ""},
+			{lab.GPUPower, "%.0f W", 1, lab.GPUPowerLimit}, {lab.GPUMemUsed, "%.1f GiB", 1.0 / (1 << 30), ""}, {lab.GaugePerToken, "%.3f J/token", 1, ""}})
 	}
-	line("engine", s.Engine, []gaugeFormat{{lab.EngineRunning, "%.0f running", 1}, {lab.EngineWaiting, "%.0f waiting", 1}, {lab.EngineKVUsage, "KV cache %.0f %%", 100}})
-	line("host", s.Host, []gaugeFormat{{lab.HostCPU, "CPU %.0f %%", 1}, {lab.HostMemUsed, "%.1f GiB used", 1.0 / (1 << 30)}})
-	line("lab's client", s.Client, []gaugeFormat{{lab.GaugeCPU, "%.2f cores", 1}, {lab.ClientLag, "read up to %.1f ms late", 1e3}})
+	line("engine", s.Engine, []gaugeFormat{{lab.EngineRunning, "%.0f running", 1, ""}, {lab.EngineWaiting, "%.0f waiting", 1, ""}, {lab.EngineKVUsage, "KV cache %.0f %%", 100, ""}})
+	line("host", s.Host, []gaugeFormat{{lab.HostCPU, "CPU %.0f %%", 1, ""}, {lab.HostMemUsed, "%.1f GiB used", 1.0 / (1 << 30), ""}})
+	line("lab's client", s.Client, []gaugeFormat{{lab.GaugeCPU, "%.2f cores", 1, ""}, {lab.ClientLag, "read up to %.1f ms late", 1e3, ""}})
 }
 
-// gaugeFormat writes one value of a gauge.
+// gaugeFormat writes one value of a gauge, and how much it can be where that is read too.
 type gaugeFormat struct {
 	name, format string
 	factor       float64
+	most         string
 }
 
 // nowHTML is what is measured now as the shell shows it.
