@@ -48,6 +48,18 @@ func TestRunsOfBothArmsBesideEachOtherSayThatTheirABIsNotDecided(t *testing.T) {
 	if strings.Contains(page, said) {
 		t.Error("all runs are made, and the page says that it is not decided")
 	}
+	for _, path := range []string{"/compare?run=" + ids[0] + "&run=" + ids[1], "/ab/" + plan.ID + "?"} {
+		_, page := answer(t, http.DefaultClient, server.URL+path, nil)
+		_, file := answer(t, http.DefaultClient, server.URL+path+"&file", nil)
+		for _, id := range ids[:2] {
+			if !strings.Contains(page, `><a href="/r/`+id+`">`+id+`</a></t`) || !strings.Contains(file, ">"+id+"</t") {
+				t.Errorf("%s: in its tables %s is no link, or it is not in the file", path, id)
+			}
+		}
+		if strings.Contains(file, `href="/`) {
+			t.Errorf("%s: the file has a link, and there is no server behind it", path)
+		}
+	}
 }
 
 func TestAComparisonWithALiveRunSaysOfWhenItIsAndIsRenewed(t *testing.T) {

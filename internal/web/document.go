@@ -5,7 +5,9 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +25,8 @@ type documentView struct {
 	Files []link // what the document carries for programs
 
 	Anyway string // address of the document with the traces that were left out beside a measurement
+
+	addresses map[string]string // of what tables of the document name, by id
 }
 
 type link struct{ Text, Address string }
@@ -39,6 +43,12 @@ func (s *Site) showDocument(w http.ResponseWriter, r *http.Request, p shown, v d
 		s.serveData(w, r, v.Document, id)
 		return
 	}
+	rows, err := s.catalog.read()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	v.addresses = addresses(rows)
 	v.Links = append(v.Links, link{"save as one file", with(r, "file", "")})
 	if v.Unread {
 		v.Anyway = with(r, anyway, "")
@@ -201,9 +211,40 @@ func runLinks(run lab.Run) []link {
 
 // SectionsHTML is all sections of a document.
 func (v documentView) SectionsHTML() template.HTML {
-	var all template.HTML
+	var all strings.Builder
 	for _, s := range v.Sections {
-		all += s.HTML()
+		all.WriteString(string(s.HTML()))
+	}
+	return template.HTML(linked(all.String(), v.addresses))
+}
+
+// idCell is a cell of a table that holds an id and nothing else.
+var idCell = regexp.MustCompile(`(<t[dh][^<>]*>)(\d{8}-\d{6}-[0-9a-z]{4})(</t[dh]>)`)
+
+// linked makes links of the ids in tables that have a page here. In the file of a document there are none: no server is behind it.
+func linked(html string, addresses map[string]string) string {
+	return idCell.ReplaceAllStringFunc(html, func(cell string) string {
+		parts := idCell.FindStringSubmatch(cell)
+		address, known := addresses[parts[2]]
+		if !known {
+			return cell
+		}
+		return parts[1] + `<a href="` + address + `">` + parts[2] + "</a>" + parts[3]
+	})
+}
+
+// addresses are the pages of runs, A/Bs and sweeps, by id.
+func addresses(rows []row) map[string]string {
+	all := map[string]string{}
+	for i := range rows {
+		r := &rows[i]
+		all[r.ID] = "/r/" + r.ID
+		if r.PlanID != "" {
+			all[r.PlanID] = "/ab/" + r.PlanID
+		}
+		if r.Sweep != nil {
+			all[r.Sweep.ID] = "/sweep/" + r.Sweep.ID
+		}
 	}
 	return all
 }
