@@ -15,7 +15,7 @@ var ownSteps = []string{"lag", "connect", "write", "first_byte", "first_token", 
 // open loop how the requests really left.
 func (p *printer) client(s lab.Summary, phase string) {
 	p.of = OfClient
-	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true}}
+	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true}, spare: []int{1}}
 	g.head("the client", "mean", "p50", "p99", "max", "n")
 	for _, name := range ownSteps {
 		row := []string{strings.TrimSuffix(title(name+".max"), " max"), "-", "-", "-", "-", "-"} // an older lab did not keep all of them

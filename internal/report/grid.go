@@ -107,6 +107,7 @@ var units = map[string]bool{"%": true, "pp": true, "ms": true, "µs": true, "s":
 type grid struct {
 	right map[int]bool // columns that are aligned to the right
 	free  int          // column of free text, cut where the table is too wide; numbers and ids never are
+	spare []int        // columns that are left out where it is too wide, in this order: a line that breaks is harder to read
 	rows  [][]string
 	heads bool // the first row names the columns
 }
@@ -130,6 +131,9 @@ func (p *printer) grid(g *grid, indent string) {
 		var line strings.Builder
 		line.WriteString(indent)
 		for i, cell := range row {
+			if widths[i] == leftOut {
+				continue
+			}
 			cell = cut(cell, widths[i])
 			pad := strings.Repeat(" ", widths[i]-lipgloss.Width(cell))
 			if i > 0 {
@@ -145,6 +149,9 @@ func (p *printer) grid(g *grid, indent string) {
 	}
 }
 
+// leftOut is the width of a column that there is no room for.
+const leftOut = -1
+
 func (g *grid) widths(room int) []int {
 	var widths []int
 	for _, row := range g.rows {
@@ -158,6 +165,12 @@ func (g *grid) widths(room int) []int {
 	whole := -2
 	for _, w := range widths {
 		whole += w + 2
+	}
+	for _, i := range g.spare {
+		if whole > room {
+			whole -= widths[i] + 2
+			widths[i] = leftOut
+		}
 	}
 	const least = 8
 	if whole > room && widths[g.free] > least {

@@ -342,6 +342,29 @@ func TestNoLineIsWiderThanTheTerminal(t *testing.T) {
 	}
 }
 
+// Where there is no room for all percentiles, p95 goes first and p99 stays.
+func TestANarrowTerminalGetsFewerPercentilesAndNoBrokenLine(t *testing.T) {
+	for width, want := range map[int]string{80: "mean p50 p90 p95 p99 n", 60: "mean p50 p90 p99 n", 50: "mean p50 p99 n"} {
+		var out bytes.Buffer
+		if err := Run(&out, sealed(), Options{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		heads := 0
+		for line := range strings.Lines(out.String()) {
+			fields := strings.Join(strings.Fields(line), " ")
+			if fields == want {
+				heads++
+			}
+			if w := lipgloss.Width(strings.TrimSuffix(line, "\n")); w > width && strings.Contains(fields, " ms ") {
+				t.Errorf("%d columns of %d: %s", w, width, line)
+			}
+		}
+		if heads == 0 {
+			t.Errorf("with %d columns no table has %s:\n%s", width, want, out.String())
+		}
+	}
+}
+
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }

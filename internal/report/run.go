@@ -142,7 +142,7 @@ func (p *printer) phaseFigures(l lab.Load, s lab.Summary, t lab.Tally) {
 	p.paragraph("phase "+t.Phase+judged+"  ", point(l)+"; "+work(l))
 	p.paragraph("  ", fmt.Sprintf("%d of %d requests succeeded in %s; %d tokens in, %d out", t.OK, t.Offered, length(t.End-t.Start), t.Input, t.Output))
 	p.of = OfLatency
-	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}}
+	g := &grid{right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true}, spare: []int{4, 3}}
 	g.head("", "mean", "p50", "p90", "p95", "p99", "n")
 	for _, q := range []string{"ttft", "tpot", "itl", "e2el"} {
 		row := []string{strings.ToUpper(q), "-", "-", "-", "-", "-", "-"} // another program may not say all of them
