@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"lab/internal/compare"
 	"lab/internal/metric"
@@ -52,7 +53,7 @@ func (p *printer) before(c compare.Calibration, earlier []compare.Calibration) {
 	var all []string
 	for _, e := range earlier {
 		if n, known := e.Of(decides.Phase, decides.Metric); known {
-			all = append(all, fmt.Sprintf("%s on %s (%d pairs)", noise(n.CV, n), Moment(e.Made), e.Pairs))
+			all = append(all, fmt.Sprintf("%s on %s (%d pairs)", noise(n.CV, n), e.Made.UTC().Format(time.DateOnly), e.Pairs))
 		}
 	}
 	if len(all) > 0 {
