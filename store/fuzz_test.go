@@ -17,7 +17,7 @@ func FuzzStoredTable(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		for _, table := range []string{"samples", "log"} {
+		for _, table := range []string{"samples", "log", "chunks"} {
 			f.Add(table, append(checksum("000000000/"+table, b[table]), b[table]...))
 		}
 	}
